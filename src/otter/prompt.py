@@ -1,0 +1,130 @@
+"""What is said to the model: an example, an episode, and the one template.
+
+Training, evaluation and chat all turn an :class:`Episode` into chat messages and render them with
+:data:`CHAT_TEMPLATE`; no other file spells a marker out. For one example and a question,
+``Episode("dogs?", media=[b], examples=[Example("cats?", "two", media=[a])])`` reads
+
+    <image>User:cats? GPT:<answer>two<|endofchunk|><image>User:dogs? GPT:<answer>
+
+with ``a`` behind the first marker and ``b`` behind the second.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from PIL.Image import Image
+
+END_OF_CHUNK = "<|endofchunk|>"
+IMAGE = "<image>"
+ANSWER = "<answer>"
+PAD = "<pad>"
+
+SPECIAL_TOKENS = (END_OF_CHUNK, IMAGE, ANSWER)
+"""Added to a tokenizer in this order (as in 2023, so that the ids of old checkpoints fit); PAD only where none is."""
+
+Picture: TypeAlias = Image | Path | str | bytes
+Medium: TypeAlias = Picture | Sequence[Picture]
+"""One picture, or the frames of one clip: either way one ``<image>`` marker."""
+
+# The generation block marks what the model learns to say: the answer and the end of its chunk.
+# The text is that of the 2023 training path, `<image>User:{q} GPT:<answer>{a}<|endofchunk|>`. On purpose we
+# do not append the end-of-sequence token that followed every 2023 document, nor learn it: generation ends at
+# the end of the chunk, and a chat goes on after it.
+CHAT_TEMPLATE = (
+    "{{- bos_token or '' -}}"
+    "{%- for message in messages -%}"
+    "{%- set parts = message['content'] -%}"
+    "{%- set parts = [{'type': 'text', 'text': parts}] if parts is string else parts -%}"
+    "{%- set text = parts | selectattr('type', 'equalto', 'text') | map(attribute='text') | join('') -%}"
+    "{%- if message['role'] == 'system' -%}"
+    "{{- text + '\\n' -}}"
+    "{%- elif message['role'] == 'user' -%}"
+    "{%- for part in parts if part['type'] in ('image', 'video') -%}{{- '" + IMAGE + "' -}}{%- endfor -%}"
+    "{{- 'User:' + text -}}"
+    "{%- elif message['role'] == 'assistant' -%}"
+    "{{- ' GPT:" + ANSWER + "' -}}"
+    "{%- generation -%}{{- text + '" + END_OF_CHUNK + "' -}}{%- endgeneration -%}"
+    "{%- else -%}"
+    "{{- raise_exception(\"role '\" + message['role'] + \"': expected system, user or assistant\") -}}"
+    "{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- ' GPT:" + ANSWER + "' -}}{%- endif -%}"
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A worked example: pictures, a question about them, and the answer.
+
+    Args:
+        question: what is asked.
+        answer: what the model should have said.
+        media: pictures, or clips as lists of frames; one ``<image>`` marker for each.
+        weight: how much the answer counts in training; 0 where nobody could know it.
+    """
+
+    question: str
+    answer: str
+    media: Sequence[Medium] = ()
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Worked examples, then the question; with ``answer`` it is a training sequence.
+
+    Args:
+        question: what is asked now.
+        media: what it is asked about, as in :class:`Example`.
+        examples: what came before, oldest first.
+        answer: the right answer, where it is known.
+        system: a line before everything, such as a description of the task.
+        weight: how much the last answer counts in training.
+    """
+
+    question: str
+    media: Sequence[Medium] = ()
+    examples: Sequence[Example] = ()
+    answer: str | None = None
+    system: str | None = None
+    weight: float = 1.0
+
+    def messages(self, *, with_answer: bool = False) -> list[dict[str, Any]]:
+        """The episode as chat messages, each medium inside the turn that it belongs to.
+
+        Raises:
+            ValueError: ``with_answer`` is asked of an episode that has none.
+        """
+        messages: list[dict[str, Any]] = []
+        if self.system is not None:
+            messages.append({"role": "system", "content": [{"type": "text", "text": self.system}]})
+        for example in self.examples:
+            messages += [_user(example.media, example.question), _assistant(example.answer)]
+        messages.append(_user(self.media, self.question))
+        if with_answer:
+            if self.answer is None:
+                raise ValueError(
+                    f"the episode {self.question!r} has no answer: give Episode(answer=...) to train on it"
+                )
+            messages.append(_assistant(self.answer))
+        return messages
+
+    def all_media(self) -> list[Medium]:
+        """Every medium in the order of its marker."""
+        return [medium for turn in (*self.examples, self) for medium in turn.media]
+
+
+def is_clip(medium: Medium) -> bool:
+    """Whether a medium is a list of frames rather than one picture."""
+    return isinstance(medium, Sequence) and not isinstance(medium, str | bytes)
+
+
+def _user(media: Sequence[Medium], text: str) -> dict[str, Any]:
+    parts = [{"type": "video" if is_clip(m) else "image", "video" if is_clip(m) else "image": m} for m in media]
+    return {"role": "user", "content": [*parts, {"type": "text", "text": text}]}
+
+
+def _assistant(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}

@@ -1,0 +1,114 @@
+"""What is said to the model, character for character."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.model.tiny_processor import TOKENIZERS, byte_level
+
+from otter.prompt import (
+    ANSWER,
+    CHAT_TEMPLATE,
+    END_OF_CHUNK,
+    IMAGE,
+    SPECIAL_TOKENS,
+    Episode,
+    Example,
+    is_clip,
+)
+
+A, B, C = Path("a.png"), Path("b.png"), Path("c.png")
+ROWS = json.loads(Path("tests/fixtures/otter/data/labels_2023.json").read_text())["rows"]
+
+
+def rendered(episode: Episode, *, with_answer: bool = False, tokenizer: str = "byte-level") -> str:
+    text = TOKENIZERS[tokenizer]().apply_chat_template(
+        episode.messages(with_answer=with_answer),
+        chat_template=CHAT_TEMPLATE,
+        add_generation_prompt=not with_answer,
+        tokenize=False,
+    )
+    return str(text)
+
+
+def test_an_example_and_a_question_read_as_the_docstring_says() -> None:
+    episode = Episode("dogs?", media=[B], examples=[Example("cats?", "two", media=[A])])
+    assert rendered(episode) == (
+        "<image>User:cats? GPT:<answer>two<|endofchunk|><image>User:dogs? GPT:<answer>"
+    )
+
+
+def test_a_description_of_the_task_stands_on_a_line_of_its_own() -> None:
+    episode = Episode("dogs?", media=[B], system="Count.")
+    assert rendered(episode) == "Count.\n<image>User:dogs? GPT:<answer>"
+
+
+def test_several_pictures_of_a_turn_have_a_marker_each_and_a_clip_has_one() -> None:
+    episode = Episode("which?", media=[A, [B, C, A], B])
+    assert rendered(episode) == "<image><image><image>User:which? GPT:<answer>"
+
+
+def test_a_question_without_pictures_has_no_marker() -> None:
+    assert rendered(Episode("why?")) == "User:why? GPT:<answer>"
+
+
+def test_text_is_written_as_it_is_given() -> None:
+    episode = Episode("  a\n b\t{{ x }} {% y %} ", answer="\n ünï <b>&amp; ")
+    assert rendered(episode, with_answer=True) == (
+        "User:  a\n b\t{{ x }} {% y %}  GPT:<answer>\n ünï <b>&amp; <|endofchunk|>"
+    )
+
+
+def test_a_text_begins_with_the_first_token_of_tokenizers_that_have_one() -> None:
+    episode = Episode("why?")
+    assert rendered(episode, tokenizer="metaspace") == "<s>User:why? GPT:<answer>"
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_training_text_cut_at_the_answer_is_chat_text(tokenizer: str) -> None:
+    examples = [Example("what is this?", "a dog", [A]), Example("and this?", "", [B, [A, C]])]
+    episode = Episode("which?", [C], examples, answer=" dax wug\n", system="Name it.")
+    training = rendered(episode, with_answer=True, tokenizer=tokenizer)
+    chat = rendered(episode, tokenizer=tokenizer)
+    assert training == chat + " dax wug\n" + END_OF_CHUNK
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row["group"] for row in ROWS])
+def test_texts_are_those_of_the_2023_training_path(row: dict) -> None:
+    turns = [Example(q, a, [A] if marked else []) for marked, q, a in row["turns"]]
+    *examples, last = turns
+    episode = Episode(last.question, last.media, examples, last.answer, system=row["system"])
+    assert rendered(episode, with_answer=True) == row["text"]
+
+
+def test_an_unknown_role_is_refused_by_name() -> None:
+    with pytest.raises(Exception, match="role 'tool': expected system, user or assistant"):
+        byte_level().apply_chat_template(
+            [{"role": "tool", "content": "x"}], chat_template=CHAT_TEMPLATE, tokenize=False
+        )
+
+
+def test_training_on_an_episode_without_an_answer_is_refused() -> None:
+    with pytest.raises(ValueError) as error:
+        Episode("dogs?").messages(with_answer=True)
+    assert str(error.value) == (
+        "the episode 'dogs?' has no answer: give Episode(answer=...) to train on it"
+    )
+
+
+def test_media_are_listed_in_the_order_of_their_markers() -> None:
+    episode = Episode("q", [C, [A, B]], [Example("q", "a", [A]), Example("q", "a", [B, A])])
+    assert episode.all_media() == [A, B, A, C, [A, B]]
+    parts = [p for m in episode.messages() for p in m["content"] if p["type"] != "text"]
+    assert [part[part["type"]] for part in parts] == episode.all_media()
+    assert [part["type"] for part in parts] == ["image"] * 4 + ["video"]
+
+
+def test_only_lists_of_pictures_are_clips() -> None:
+    assert is_clip([A, B])
+    assert is_clip(("a.png",))
+    assert not any(is_clip(medium) for medium in (A, "a.png", b"png"))
+
+
+def test_markers_keep_the_order_that_the_ids_of_old_checkpoints_need() -> None:
+    assert SPECIAL_TOKENS == (END_OF_CHUNK, IMAGE, ANSWER)
