@@ -1,0 +1,1 @@
+"""When an answer counts as right: one file per metric."""
