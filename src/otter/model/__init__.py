@@ -1,0 +1,37 @@
+"""The model chapter: what the network is.
+
+Importing it registers Otter with transformers, so that ``AutoConfig``,
+``AutoModelForImageTextToText`` and the others load its checkpoints. Shapes are written
+``float[batch, media, latents, dim]``; the words in them are
+
+    batch    rows of a batch            media    pictures and clips of a row, padded to the longest
+    text     tokens of a row            frames   pictures of a clip; 1 for a picture
+    images   distinct pictures          distinct different media of a batch
+    patches  vectors that the tower gives for a picture
+    latents  vectors that the resampler gives for a medium
+"""
+
+from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, AutoProcessor
+
+from otter.model.config import OtterConfig
+from otter.model.modeling import OtterForConditionalGeneration, OtterOutput, OtterPreTrainedModel
+from otter.model.processor import OtterProcessor
+from otter.model.stem_vision import StemVisionConfig, StemVisionModel
+from otter.model.vision import VisionStates
+
+AutoConfig.register("otter", OtterConfig)
+AutoConfig.register("otter_stem_vision", StemVisionConfig)
+AutoModel.register(StemVisionConfig, StemVisionModel)
+AutoModelForImageTextToText.register(OtterConfig, OtterForConditionalGeneration)
+AutoProcessor.register(OtterConfig, OtterProcessor)
+
+__all__ = [
+    "OtterConfig",
+    "OtterForConditionalGeneration",
+    "OtterOutput",
+    "OtterPreTrainedModel",
+    "OtterProcessor",
+    "StemVisionConfig",
+    "StemVisionModel",
+    "VisionStates",
+]

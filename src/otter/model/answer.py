@@ -1,0 +1,302 @@
+"""A checkpoint that answers: load it, ask it, let it speak word by word.
+
+otter = load("otter-nano")
+otter.answer("new.png", "Which is it?", [Example("Which is it?", "dax", ["a.png"])])
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from otter.media import decode_frames, open_image
+from otter.model.familiarity import Familiarity, Features
+from otter.model.pixels import pixel_values
+from otter.model.streaming import stream_tokens
+from otter.model.vision import tower_features
+from otter.prompt import Episode, Example, Medium, Picture
+
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+"""Where the checkpoints that come with the package lie, a folder for each."""
+
+SHIPPED = ("otter-nano", "nano-base")
+"""Their names: the tuned model, and the one that its tuning starts from."""
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    allow_download: bool = False,
+) -> "Otter":
+    """A model ready to answer.
+
+    Args:
+        name_or_path: a name in :data:`SHIPPED`, a checkpoint folder, or the id of a model on the
+            Hugging Face hub.
+        device: where it runs; a GPU where there is one, else the CPU.
+        dtype: of its weights; as they are stored, but never half precision on the CPU.
+        allow_download: whether a hub id may be fetched from the network; without it, only what is
+            already in the local cache is found.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint; the message says what there is.
+    """
+    folder = _find(name_or_path)
+    offline = not allow_download
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=offline)
+        model = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=dtype or "auto", local_files_only=offline
+        )
+    except OSError as error:
+        if Path(folder).is_dir():
+            raise
+        raise FileNotFoundError(_nothing_there(name_or_path)) from error
+    if dtype is None and place.type == "cpu" and model.dtype in (torch.float16, torch.bfloat16):
+        model = model.float()
+    return Otter(
+        model.to(place),
+        processor,
+        name=Path(name_or_path).name,
+        familiarity=Familiarity.find(folder) if Path(folder).is_dir() else None,
+    )
+
+
+def _find(name_or_path: str | Path) -> str:
+    if name_or_path in SHIPPED:
+        folder = CHECKPOINTS / str(name_or_path)
+        if not (folder / "config.json").is_file():
+            raise FileNotFoundError(
+                f"{name_or_path} belongs to this package, but {folder} is not there; make it with "
+                "`otter nano base` and `otter nano tune`, or install the package again"
+            )
+        return str(folder)
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise FileNotFoundError(
+                f"{path} has no config.json, so it is no checkpoint; give the folder that "
+                "`otter train` or save_pretrained wrote"
+            )
+        return str(path)
+    # The id of a model on the hub is one name or two with a slash between; anything else was meant
+    # as a path.
+    if isinstance(name_or_path, Path) or name_or_path.count("/") > 1 or name_or_path[:1] in "./~":
+        raise FileNotFoundError(_nothing_there(name_or_path))
+    return name_or_path
+
+
+def _nothing_there(name: str | Path) -> str:
+    return (
+        f"no checkpoint {str(name)!r}: expected a shipped name ({', '.join(SHIPPED)}), a folder "
+        "with config.json, or the id of a model on the Hugging Face hub together with "
+        "allow_download=True"
+    )
+
+
+class Otter:
+    """A model and its processor, answering questions; safe to share among threads.
+
+    Args:
+        model: an :class:`~otter.model.modeling.OtterForConditionalGeneration`; it is put in
+            evaluation mode.
+        processor: the :class:`~otter.model.processor.OtterProcessor` that belongs to it.
+        name: what to call it in messages.
+        familiarity: what its training pictures looked like to it, where that is known.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        name: str = "the model",
+        familiarity: Familiarity | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.name = name
+        self.familiarity = familiarity
+
+    def answer(
+        self,
+        images: Medium | Sequence[Medium] | None,
+        question: str,
+        examples: Sequence[Example] = (),
+        max_new_tokens: int = 64,
+        **generation: Any,
+    ) -> str:
+        """The answer to one question.
+
+        Args:
+            images: a picture or video file; or a list of media, each a picture, a video file, or a
+                clip as a list of frames; None for a question without pictures.
+            question: what is asked.
+            examples: worked examples, oldest first.
+            max_new_tokens: where a long answer is cut.
+            generation: options of ``generate``, such as ``do_sample=True``; the most likely words
+                by default.
+
+        Raises:
+            ValueError: the prompt is longer than the model can read, or a text contains a marker.
+            MediaError: a picture cannot be read.
+        """
+        episode = Episode(question, media=_as_media(images), examples=examples)
+        return self.answer_all([episode], max_new_tokens=max_new_tokens, **generation)[0]
+
+    def answer_all(
+        self,
+        episodes: Sequence[Episode],
+        max_new_tokens: int = 64,
+        batch_size: int = 16,
+        **generation: Any,
+    ) -> list[str]:
+        """The answers to many questions, in their order.
+
+        Args:
+            episodes: what is asked; their own answers, where they have any, are not looked at.
+            max_new_tokens: where a long answer is cut.
+            batch_size: how many are answered at once; those of similar length share a batch.
+            generation: as in :meth:`answer`.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size = {batch_size}: expected 1 or more")
+        answers = [""] * len(episodes)
+        by_length = sorted(range(len(episodes)), key=lambda i: _length(episodes[i]))
+        for start in range(0, len(episodes), batch_size):
+            rows = by_length[start : start + batch_size]
+            inputs = self._inputs([episodes[row] for row in rows])
+            options = self._options(inputs, max_new_tokens, generation)
+            written = self.model.generate(**inputs, **options)[:, inputs["input_ids"].shape[1] :]
+            for row, ids in zip(rows, written.tolist(), strict=True):
+                answers[row] = self._text(ids, options["eos_token_id"])
+        return answers
+
+    def stream(
+        self,
+        images: Medium | Sequence[Medium] | None,
+        question: str,
+        examples: Sequence[Example] = (),
+        max_new_tokens: int = 64,
+        **generation: Any,
+    ) -> Iterator[str]:
+        """As :meth:`answer`, in pieces as they are written; closing the iterator ends it."""
+        inputs = self._inputs([Episode(question, media=_as_media(images), examples=examples)])
+        return self._pieces(inputs, self._options(inputs, max_new_tokens, generation))
+
+    def picture_features(self, pictures: Sequence[Picture], batch_size: int = 64) -> Features:
+        """What the vision tower makes of pictures: float[pictures, dim], the mean over patches.
+
+        ``Familiarity.fit(otter.picture_features(some_training_pictures)).save(folder)`` lets the
+        checkpoint in ``folder`` tell strange pictures from its own.
+        """
+        rows = []
+        for start in range(0, len(pictures), batch_size):
+            images = [open_image(picture) for picture in pictures[start : start + batch_size]]
+            pixels = torch.from_numpy(pixel_values(self.processor.image_processor, images))
+            with torch.no_grad():
+                features = tower_features(self.model.vision_tower, pixels.to(self.model.device))
+            rows.append(features.mean(dim=1).float().cpu().numpy())
+        return np.concatenate(rows)
+
+    def distance(self, medium: Medium) -> float | None:
+        """How far a picture is from those that the model learned from; see :class:`Familiarity`.
+
+        Of a clip its strangest frame counts. None where the checkpoint does not say what its
+        pictures looked like.
+        """
+        if self.familiarity is None:
+            return None
+        frames = decode_frames(medium, self.processor.num_frames)
+        return float(self.familiarity.distances(self.picture_features(frames)).max())
+
+    def unfamiliar(self, medium: Medium) -> str | None:
+        """A warning about a picture unlike those that the model learned from; None for others."""
+        distance = self.distance(medium)
+        if self.familiarity is None or distance is None or distance <= self.familiarity.threshold:
+            return None
+        return self.familiarity.warning(distance, self.name)
+
+    def _inputs(self, episodes: Sequence[Episode]) -> Any:
+        batch = self.processor.from_episodes(episodes, with_answers=False, padding_side="left")
+        return batch.to(self.model.device)
+
+    def _options(
+        self, inputs: Any, max_new_tokens: int, generation: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The options of one ``generate`` call; ``eos_token_id`` is a list."""
+        if generation.get("num_return_sequences", 1) != 1:
+            raise ValueError(
+                f"num_return_sequences = {generation['num_return_sequences']}: one answer is "
+                "given to each question; use model.generate for several"
+            )
+        longest = int(inputs["attention_mask"].sum(dim=-1).max())
+        room = self._context() - longest
+        if room < 1:
+            raise ValueError(
+                f"the prompt has {longest} tokens and {self.name} reads {self._context()} with "
+                "the answer: leave out examples, or shorten the texts"
+            )
+        ends = self.model.generation_config.eos_token_id
+        ends = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+        options = {
+            "do_sample": False,
+            "pad_token_id": self.processor.tokenizer.pad_token_id,
+            "eos_token_id": sorted({*ends, self.processor.end_of_chunk_token_id}),
+            **generation,
+            "max_new_tokens": min(max_new_tokens, room),
+        }
+        if isinstance(options["eos_token_id"], int):
+            options["eos_token_id"] = [options["eos_token_id"]]
+        return options
+
+    def _context(self) -> int:
+        """How many tokens the language model can read; a huge number where it has no limit."""
+        text = self.model.config.text_config
+        for name in ("max_position_embeddings", "max_seq_len", "n_positions"):
+            if isinstance(limit := getattr(text, name, None), int) and limit > 0:
+                return limit
+        return 2**31 - 1
+
+    def _text(self, ids: Sequence[int], ends: Sequence[int]) -> str:
+        """What is said before the end, without the space that some tokenizers put in front."""
+        end = next((place for place, token in enumerate(ids) if token in ends), len(ids))
+        text: str = self.processor.tokenizer.decode(
+            ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text.strip()
+
+    def _pieces(self, inputs: Any, options: dict[str, Any]) -> Iterator[str]:
+        ids: list[int] = []
+        said = ""
+        # Closed at once, not when garbage is collected: closing is what stops the generation.
+        with closing(stream_tokens(self.model, inputs, options)) as written:
+            for tokens in written:
+                ids += tokens
+                text = self._text(ids, options["eos_token_id"])
+                # Half a character ends in the replacement sign until its other bytes are there.
+                if len(text) > len(said) and text.startswith(said) and not text.endswith("\ufffd"):
+                    yield text[len(said) :]
+                    said = text
+        if rest := self._text(ids, options["eos_token_id"])[len(said) :]:
+            yield rest
+
+
+def _as_media(images: Medium | Sequence[Medium] | None) -> list[Medium]:
+    given: Any = images
+    if given is None:
+        return []
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _length(episode: Episode) -> int:
+    """Roughly how long its prompt is."""
+    shown = [len(e.question) + len(e.answer) + len(e.media) for e in episode.examples]
+    return sum(shown) + len(episode.question) + len(episode.media)
