@@ -1,0 +1,65 @@
+"""How many steps fit into a budget of time: a few are timed before the first one."""
+
+import itertools
+import statistics
+import time
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from otter.model.processor import OtterProcessor
+from otter.recipe import Recipe
+from otter.train.loader import Collator, build_loader, build_mixture
+from otter.train.optimizer import build_optimizer
+from otter.train.parameters import Trainable
+from otter.train.progress import WARM_UP_STEPS
+from otter.train.trainer import batch_loss, own_random_numbers
+
+TIMED_STEPS = 8
+PLANNED_SHARE = 0.97
+"""Of the budget; the rest is for logging, and for the machine having other things to do."""
+
+
+def steps_in(
+    recipe: Recipe, seconds: float, processor: OtterProcessor, trainable: Trainable
+) -> int:
+    """Optimizer steps that fit into so many seconds, at least 1.
+
+    Runs a few real steps at a learning rate of 0 on the first batches. Neither the weights nor the
+    random numbers of the run are touched.
+    """
+    count = (WARM_UP_STEPS + TIMED_STEPS) * recipe.accumulate
+    mixture = build_mixture(recipe, count * recipe.batch_size)
+    loader = build_loader(recipe, mixture, Collator(processor, recipe.loss))
+    with own_random_numbers(trainable.model):
+        durations = _time_steps(recipe, trainable, loader)
+    typical = statistics.median(durations[WARM_UP_STEPS:])
+    return max(1, int(seconds * PLANNED_SHARE / typical))
+
+
+def _time_steps(recipe: Recipe, trainable: Trainable, loader: DataLoader[Any]) -> list[float]:
+    model = trainable.model
+    optimizer = build_optimizer(trainable, recipe.optimizer)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0  # nor does it decay: decay is a share of the learning rate
+    durations = []
+    batches = iter(loader)
+    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
+    begin = time.perf_counter()
+    while batch_group := list(itertools.islice(batches, recipe.accumulate)):
+        model.train()
+        trainable.quiet_frozen()
+        for batch in batch_group:
+            inputs = {k: v.to(model.device) for k, v in batch.items() if hasattr(v, "to")}
+            with autocast:
+                loss = batch_loss(model, inputs, 1.0)[1]
+            loss.backward()
+        optimizer.step()
+        model.zero_grad()
+        if model.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        durations.append(now - begin)
+        begin = now
+    return durations
