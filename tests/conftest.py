@@ -2,7 +2,7 @@
 
 import os
 
-# Before anything imports torch, transformers or datasets: they read these once. The tests run in
+# Before anything imports torch or transformers: they read these once. The tests run in
 # two processes, so more than one thread in each would only make them wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"

@@ -1,0 +1,54 @@
+"""The commands, ``otter COMMAND``.
+
+Each command stands in a module of its own that only declares what it is called with; the work is
+imported when the command runs. So ``otter --help`` answers without loading torch.
+"""
+
+from typing import Annotated
+
+import typer
+
+from otter.cli.ask import AskCommand, ask
+from otter.cli.nano import app as nano
+from otter.cli.quickstart import quickstart
+
+app = typer.Typer(
+    name="otter",
+    help="A vision-language model that learns from examples in its prompt.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help is twice as fast as boxes
+    pretty_exceptions_enable=False,  # an error nobody foresaw should be quoted whole
+)
+
+app.command("quickstart", short_help="See what worked examples do for learning.")(quickstart)
+app.command("ask", cls=AskCommand)(ask)
+app.add_typer(nano, name="nano")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"otter {version('otter-icl')}")
+        except PackageNotFoundError:
+            typer.echo("otter, from a folder that was not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="otter")
