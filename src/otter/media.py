@@ -9,6 +9,7 @@ import base64
 import binascii
 import bisect
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,27 +60,28 @@ def open_image(picture: Any, max_pixels: int = MAX_PIXELS) -> Image.Image:
         MediaError: no such file, not an image, damaged, or larger than ``max_pixels``.
         TypeError: ``picture`` is none of the kinds above.
     """
-    if isinstance(picture, Image.Image):
-        return _upright_rgb(picture, "the picture", max_pixels)
-    if isinstance(picture, str | Path | bytes):
+    if isinstance(picture, Image.Image | str | Path | bytes):
         name = _name_of(picture)
         try:
+            if isinstance(picture, Image.Image):
+                return _upright_rgb(picture, name, max_pixels)
             with Image.open(_source_of(picture), formats=_FORMATS) as image:
                 return _upright_rgb(image, name, max_pixels)
         except MediaError:
             raise
-        except FileNotFoundError as error:
-            raise MediaError(f"{name}: no such file; check the path") from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise MediaError(_too_large(name, str(error), max_pixels)) from error
+            size = re.search(r"\d+ pixels", str(error))  # Pillow does not say it in any other way
+            raise MediaError(_too_large(name, size.group() if size else "", max_pixels)) from error
         except UnidentifiedImageError as error:
             raise MediaError(
                 f"{name}: not an image that can be read; expected one of {', '.join(_FORMATS)}"
             ) from error
+        except OSError as error:
+            if error.errno is None:  # a decoder's, not the file system's
+                raise MediaError(_damaged(name, error)) from error
+            raise MediaError(f"{name}: {error.strerror}; check the path") from error
         except Exception as error:  # decoders raise every kind of error on damaged files
-            raise MediaError(
-                f"{name}: the image is damaged ({error}); open it elsewhere and save it again"
-            ) from error
+            raise MediaError(_damaged(name, error)) from error
     if hasattr(picture, "__array__"):
         return _from_array(picture, max_pixels)
     raise TypeError(
@@ -108,7 +110,9 @@ def decode_frames(medium: Medium, frames: int = 8) -> list[Image.Image]:
     return [open_image(medium)]
 
 
-def _name_of(picture: str | Path | bytes) -> str:
+def _name_of(picture: Image.Image | Path | str | bytes) -> str:
+    if isinstance(picture, Image.Image):
+        return getattr(picture, "filename", "") or "the picture"
     if isinstance(picture, bytes):
         return f"a picture of {len(picture)} bytes"
     if isinstance(picture, str) and picture.startswith("data:"):
@@ -140,8 +144,12 @@ def _data_address(address: str) -> bytes:
         raise MediaError(f"{_name_of(address)}: not base64 ({error})") from error
 
 
+def _damaged(name: str, error: Exception) -> str:
+    return f"{name}: the image is damaged ({error}); open it elsewhere and save it again"
+
+
 def _too_large(name: str, size: str, max_pixels: int) -> str:
-    return f"{name}: {size}, the limit is {max_pixels} pixels; make the picture smaller first"
+    return f"{name}: {size}, where the limit is {max_pixels} pixels; make it smaller first"
 
 
 def _upright_rgb(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
@@ -233,7 +241,7 @@ def open_clip(path: Path | str, frames: int = 8, max_pixels: int = MAX_PIXELS) -
             "a list of frames"
         ) from error
     if not Path(path).is_file():
-        raise MediaError(f"{path}: no such file; check the path")
+        raise MediaError(f"{path}: No such file or directory; check the path")
     try:
         chosen = [_upright_frame(frame) for frame in _spread(av, str(path), frames, max_pixels)]
     except av.error.FFmpegError as error:

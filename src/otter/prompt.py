@@ -22,32 +22,39 @@ ANSWER = "<answer>"
 PAD = "<pad>"
 
 SPECIAL_TOKENS = (END_OF_CHUNK, IMAGE, ANSWER)
-"""Added to a tokenizer in this order (as in 2023, so that the ids of old checkpoints fit); PAD only where none is."""
+"""Added to a tokenizer in this order, as in 2023, so that the ids of old checkpoints fit.
+
+PAD is added only to a tokenizer that has no token for padding.
+"""
 
 Picture: TypeAlias = Image | Path | str | bytes
 Medium: TypeAlias = Picture | Sequence[Picture]
 """One picture, or the frames of one clip: either way one ``<image>`` marker."""
 
 # The generation block marks what the model learns to say: the answer and the end of its chunk.
-# The text is that of the 2023 training path, `<image>User:{q} GPT:<answer>{a}<|endofchunk|>`. On purpose we
-# do not append the end-of-sequence token that followed every 2023 document, nor learn it: generation ends at
-# the end of the chunk, and a chat goes on after it.
+# The text is that of the 2023 training path, `<image>User:{q} GPT:<answer>{a}<|endofchunk|>`. On
+# purpose we do not append the end-of-sequence token that followed every 2023 document, nor learn
+# it: generation ends at the end of the chunk, and a chat goes on after it.
 CHAT_TEMPLATE = (
     "{{- bos_token or '' -}}"
     "{%- for message in messages -%}"
     "{%- set parts = message['content'] -%}"
     "{%- set parts = [{'type': 'text', 'text': parts}] if parts is string else parts -%}"
-    "{%- set text = parts | selectattr('type', 'equalto', 'text') | map(attribute='text') | join('') -%}"
+    "{%- set text = parts | selectattr('type', 'equalto', 'text') | map(attribute='text') "
+    "| join('') -%}"
     "{%- if message['role'] == 'system' -%}"
     "{{- text + '\\n' -}}"
     "{%- elif message['role'] == 'user' -%}"
-    "{%- for part in parts if part['type'] in ('image', 'video') -%}{{- '" + IMAGE + "' -}}{%- endfor -%}"
+    "{%- for part in parts if part['type'] in ('image', 'video') -%}"
+    "{{- '" + IMAGE + "' -}}"
+    "{%- endfor -%}"
     "{{- 'User:' + text -}}"
     "{%- elif message['role'] == 'assistant' -%}"
     "{{- ' GPT:" + ANSWER + "' -}}"
     "{%- generation -%}{{- text + '" + END_OF_CHUNK + "' -}}{%- endgeneration -%}"
     "{%- else -%}"
-    "{{- raise_exception(\"role '\" + message['role'] + \"': expected system, user or assistant\") -}}"
+    "{{- raise_exception(\"role '\" + message['role'] "
+    '+ "\': expected system, user or assistant") -}}'
     "{%- endif -%}"
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- ' GPT:" + ANSWER + "' -}}{%- endif -%}"
@@ -106,14 +113,16 @@ class Episode:
         if with_answer:
             if self.answer is None:
                 raise ValueError(
-                    f"the episode {self.question!r} has no answer: give Episode(answer=...) to train on it"
+                    f"the episode {self.question!r} has no answer: give Episode(answer=...) to "
+                    "train on it"
                 )
             messages.append(_assistant(self.answer))
         return messages
 
     def all_media(self) -> list[Medium]:
         """Every medium in the order of its marker."""
-        return [medium for turn in (*self.examples, self) for medium in turn.media]
+        turns: list[Example | Episode] = [*self.examples, self]
+        return [medium for turn in turns for medium in turn.media]
 
 
 def is_clip(medium: Medium) -> bool:
@@ -122,7 +131,8 @@ def is_clip(medium: Medium) -> bool:
 
 
 def _user(media: Sequence[Medium], text: str) -> dict[str, Any]:
-    parts = [{"type": "video" if is_clip(m) else "image", "video" if is_clip(m) else "image": m} for m in media]
+    kinds = ["video" if is_clip(medium) else "image" for medium in media]
+    parts = [{"type": kind, kind: medium} for kind, medium in zip(kinds, media, strict=True)]
     return {"role": "user", "content": [*parts, {"type": "text", "text": text}]}
 
 

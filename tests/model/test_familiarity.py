@@ -12,7 +12,7 @@ from otter.model.familiarity import FILE, Familiarity
 def cloud(pictures: int = 2000, dim: int = 12, seed: int = 0) -> Any:
     """Features that lie in a long, thin cloud away from zero."""
     rng = np.random.default_rng(seed)
-    shape = np.random.default_rng(9).normal(size=(dim, dim)) * np.geomspace(1, 0.05, dim)
+    shape = np.random.default_rng(9).normal(size=(dim, dim)) * np.geomspace(1, 0.3, dim)
     return 3 + rng.normal(size=(pictures, dim)) @ shape.T
 
 

@@ -12,6 +12,7 @@ from tests.model.tiny_processor import TOKENIZERS, byte_level, image_processor, 
 from transformers import PreTrainedTokenizerFast
 
 from otter.media import MediaError
+from otter.model import batching
 from otter.model.processor import OtterProcessor
 from otter.prompt import ANSWER, CHAT_TEMPLATE, END_OF_CHUNK, IMAGE, PAD, Episode, Example
 
@@ -323,6 +324,24 @@ def test_a_chat_in_messages_is_the_episode(processor: OtterProcessor, tmp_path: 
     text = processor.apply_chat_template(messages, add_generation_prompt=True)
     called = processor(text=text, images=[[clip, a, file]], return_tensors="pt")
     assert all(torch.equal(called[name], expected[name]) for name in expected)
+
+
+def test_a_video_file_becomes_one_medium_of_several_frames(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def open_clip(path: str, frames: int) -> list[Image.Image]:
+        return [picture(i) for i in range(frames)]
+
+    monkeypatch.setattr(batching, "open_clip", open_clip)
+    processor = tiny_processor(num_frames=3)
+    content = [{"type": "video", "path": "a.mp4"}, {"type": "text", "text": "q"}]
+    chat = processor.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=True, return_dict=True
+    )
+    episode = processor.from_episodes([Episode("q", ["a.mp4"])], with_answers=False)
+    called = processor(text="<image>User:q", videos="a.mp4")
+    for given in (chat, episode, called):
+        assert np.asarray(given["media_index"]).tolist() == [[[0, 1, 2]]]
 
 
 def test_chats_of_a_batch_are_padded_on_request(processor: OtterProcessor) -> None:

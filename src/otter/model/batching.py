@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL.Image import Image
 
 from otter.media import MediaError, is_video_file, open_clip, open_image
-from otter.prompt import Medium
+from otter.prompt import Medium, is_clip
 
 
 def distinct_images(
@@ -169,10 +169,10 @@ def _key(frame: Any) -> Any:
 
 
 def _frames(medium: Any, num_frames: int, clips: dict[str, list[Image]]) -> Sequence[Any]:
-    if isinstance(medium, list | tuple):
-        if not medium:
+    if is_clip(medium):
+        if not len(medium):
             raise MediaError("a clip is an empty list of frames: expected at least one picture")
-        return medium
+        return list(medium)
     if is_video_file(medium):
         if str(medium) not in clips:
             clips[str(medium)] = open_clip(medium, num_frames)

@@ -24,7 +24,7 @@ FILE = "familiarity.safetensors"
 
 # How far the covariance is moved towards that of a round cloud: it can then always be inverted, and
 # directions in which the training pictures hardly differ do not decide alone.
-_SHRINKAGE = 0.02
+_SHRINKAGE = 0.01
 
 
 @dataclass(frozen=True, eq=False)

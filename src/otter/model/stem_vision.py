@@ -1,11 +1,11 @@
 """A small vision tower: a few convolutions, then a few transformer layers.
 
-A convolution stem in place of one large patch embedding (Xiao et al. 2021, arXiv 2106.14881) is what lets a tower of
-some hundred thousand parameters learn within minutes. It has no class token; its features are the last hidden state
-after a final norm.
+A convolution stem in place of one large patch embedding (Xiao et al. 2021, arXiv 2106.14881) is
+what lets a tower of some hundred thousand parameters learn within minutes. It has no class token;
+its features are the last hidden state after a final norm.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,15 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
+PATCH = 8
+"""Width and height of a patch, in pixels: the stem halves a picture three times."""
+
 
 class StemVisionConfig(PreTrainedConfig):
-    """Sizes of a :class:`StemVisionModel`. The stem halves the picture three times, so a patch is 8 pixels wide."""
+    """Sizes of a :class:`StemVisionModel`.
+
+    The stem halves the picture three times, so a patch is always 8 pixels wide and high.
+    """
 
     model_type = "otter_stem_vision"
 
@@ -24,7 +30,7 @@ class StemVisionConfig(PreTrainedConfig):
     num_attention_heads: int = 4
     intermediate_size: int = 384
     image_size: int = 48
-    patch_size: int = 8
+    patch_size: int = PATCH
     num_channels: int = 3
     stem_channels: int = 64
     layer_norm_eps: float = 1e-5
@@ -61,14 +67,19 @@ class StemVisionLayer(nn.Module):
 
 
 class StemVisionModel(PreTrainedModel):
-    """Pictures to patch features; ``AutoModel`` builds it from a :class:`StemVisionConfig`."""
+    """Pictures to patch features; ``AutoModel`` builds it from a :class:`StemVisionConfig`.
+
+    Raises:
+        ValueError: sizes that do not fit together.
+    """
 
     config: StemVisionConfig
     main_input_name = "pixel_values"
     input_modalities = ("image",)
-    _no_split_modules = ["StemVisionLayer"]
+    _no_split_modules: ClassVar[list[str]] = ["StemVisionLayer"]
 
     def __init__(self, config: StemVisionConfig) -> None:
+        _check(config)
         super().__init__(config)
         half, full = config.stem_channels // 2, config.stem_channels
         self.stem = nn.Sequential(
@@ -89,7 +100,13 @@ class StemVisionModel(PreTrainedModel):
         self.post_init()
 
     def forward(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutput:
-        """float[images, channels, height, width] to ``last_hidden_state`` float[images, patches, dim].
+        """Pictures to patch features.
+
+        Args:
+            pixel_values: float[images, channels, height, width].
+
+        Returns:
+            ``last_hidden_state`` float[images, patches, dim], row by row from the top left.
 
         Raises:
             ValueError: the pictures are not of the configured size.
@@ -119,5 +136,23 @@ class StemVisionModel(PreTrainedModel):
             init.zeros_(module.bias)
         elif isinstance(module, StemVisionModel):
             init.normal_(module.position_embedding, std=self.config.initializer_range)
-            last = module.stem[-1]
+            # No ReLU takes half of what the last convolution gives, so it starts smaller.
+            last: Any = module.stem[-1]
             init.normal_(last.weight, std=0.5 * (2 / last.weight[0].numel()) ** 0.5)
+
+
+def _check(config: StemVisionConfig) -> None:
+    """Refuse sizes that would fail later with a message about shapes."""
+    if config.patch_size != PATCH:
+        raise ValueError(
+            f"patch_size = {config.patch_size}: expected {PATCH}, as the stem makes it"
+        )
+    if config.image_size % PATCH or config.image_size < PATCH:
+        raise ValueError(
+            f"image_size = {config.image_size}: expected a multiple of {PATCH}, the patch size"
+        )
+    if config.hidden_size % config.num_attention_heads:
+        raise ValueError(
+            f"hidden_size = {config.hidden_size}: expected a multiple of num_attention_heads = "
+            f"{config.num_attention_heads}"
+        )
