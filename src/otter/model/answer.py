@@ -5,13 +5,14 @@ otter.answer("new.png", "Which is it?", [Example("Which is it?", "dax", ["a.png"
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.utils import logging
 
 from otter.media import decode_frames, open_image
 from otter.model.familiarity import Familiarity, Features
@@ -51,10 +52,11 @@ def load(
     offline = not allow_download
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
-        processor = AutoProcessor.from_pretrained(folder, local_files_only=offline)
-        model = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=dtype or "auto", local_files_only=offline
-        )
+        with no_bars():
+            processor = AutoProcessor.from_pretrained(folder, local_files_only=offline)
+            model = AutoModelForImageTextToText.from_pretrained(
+                folder, dtype=dtype or "auto", local_files_only=offline
+            )
     except OSError as error:
         if Path(folder).is_dir():
             raise
@@ -67,6 +69,18 @@ def load(
         name=Path(name_or_path).name,
         familiarity=Familiarity.find(folder) if Path(folder).is_dir() else None,
     )
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Keep transformers from drawing bars of its own between ours."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _find(name_or_path: str | Path) -> str:

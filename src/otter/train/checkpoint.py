@@ -15,16 +15,14 @@ import platform
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers.utils import logging
 
+from otter.model.answer import no_bars
 from otter.recipe import Recipe, RecipeError, as_table, dump, read
 
 RECIPE = "recipe.toml"
@@ -111,18 +109,6 @@ def publish_model(model: Any, processor: Any, folder: Path) -> None:
     processor.save_pretrained(staged)
     shutil.rmtree(folder, ignore_errors=True)
     staged.rename(folder)
-
-
-@contextmanager
-def no_bars() -> Iterator[None]:
-    """Keep transformers from drawing bars of its own between ours."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def save_weights(state: dict[str, Tensor], folder: Path) -> None:

@@ -103,12 +103,11 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
 def _prepare(recipe: Recipe) -> tuple[OtterProcessor, Trainable]:
     """The model on its device with everything but the trainable parts frozen, and its processor."""
     in_full = recipe.precision == "fp32"
-    with checkpoint.no_bars():
-        start = load(
-            recipe.model,
-            device=training_arguments(recipe).device,
-            dtype=torch.float32 if in_full else None,
-        )
+    start = load(
+        recipe.model,
+        device=training_arguments(recipe).device,
+        dtype=torch.float32 if in_full else None,
+    )
     trainable = Trainable(start.model, recipe.trainable)
     if not in_full:
         freeze_precision(trainable, torch.bfloat16)
