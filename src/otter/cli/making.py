@@ -31,9 +31,10 @@ from otter.nano.exam import EXAM, SEED, SET_BY_EXAMPLES, write_exam
 from otter.nano.start import foundation_start
 from otter.nano.tower import TowerPlan, save_tower, train_tower
 from otter.nano.world import FOUNDATION, TUNING, Stage, write_world
-from otter.recipe import Recipe, find
+from otter.recipe import Recipe, check, find
 from otter.recipe import load as load_recipe
 from otter.train import ProgressBar, train
+from otter.train.checkpoint import recipe_of_run
 
 SHOTS = (0, 1, 2, 4, 8)
 ANSWERABLE_SHOTS = (0, 4, 8)
@@ -206,9 +207,15 @@ def _draw(folder: Path, stage: Stage) -> None:
 
 
 def _train(recipe: Recipe, label: str) -> Path:
-    """Train, unless that is done; the folder of the model."""
+    """Train, unless that is done; the folder of the model.
+
+    Raises:
+        RecipeError: the run was begun with another recipe.
+    """
     trained = Path(recipe.output, "model")
-    if not trained.exists():
+    if trained.exists():
+        recipe_of_run(check(recipe))
+    else:
         with ProgressBar(label, _console) as bar:
             train(recipe, resume=Path(recipe.output).exists(), on_progress=bar)
     return trained
@@ -222,7 +229,7 @@ def _publish(trained: Path, folder: Path, store: Store) -> Path:
     with _whole(folder) as partial:
         _save(otter.model.to(torch.bfloat16), otter.processor, partial)
         familiarity.save(partial)
-    _console.print(f"the checkpoint: {folder}", highlight=False)
+    _console.print(f"the checkpoint: {folder}", highlight=False, soft_wrap=True)
     return folder
 
 

@@ -94,10 +94,11 @@ class Spent:
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
         """Count the seconds of a part, also when it does not come to its end."""
-        begin, before = time.perf_counter(), self.seconds.get(part, 0.0)
+        begin = time.perf_counter()
         try:
             yield
         finally:
+            before = self.seconds.pop(part, 0.0)  # the part that ends last stands last
             self.seconds[part] = round(before + time.perf_counter() - begin, 1)
             values = {"seconds": self.seconds, "peak_memory_bytes": self.peak_memory}
             write_json(self._file, values)

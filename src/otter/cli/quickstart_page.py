@@ -93,9 +93,10 @@ def print_tables(results: Results, arms: "Sequence[ArmPlan]", out: Path, console
     labels = {**{arm.name: arm.label for arm in arms}, BASE: BASE_LABEL}
     for table in (accuracy_table(results, labels), controls_table(results, labels)):
         console.print(_rich(table))
-    console.print(f"\nThe page with curves and pictures: {out / 'report.html'}", highlight=False)
-    for step in _next_steps(out, arms[0].name):
-        console.print(f"  {step.command}\n      {step.what}", markup=False, highlight=False)
+    # Not wrapped: a path or a command should be copied in one piece.
+    lines = [f"\nThe page with curves and pictures: {out / 'report.html'}"]
+    lines += [f"  {step.command}\n      {step.what}" for step in _next_steps(out, arms[0].name)]
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
 def _curves(curves: dict[str, Any]) -> tuple[Curve, ...]:

@@ -137,6 +137,14 @@ EXAM: dict[str, ExamTask] = {
     "same": ExamTask(
         "same or not", "Whether two unseen glyphs side by side are of one class, yes or no."
     ),
+    "name_glyph_short": ExamTask(
+        "glyphs, short known words",
+        "Unseen glyphs under words of one piece that training uses: binding without spelling.",
+        0.5,
+    ),
+    "name_digit_short": ExamTask(
+        "digits, short known words", "Real digits under the same words.", 0.5
+    ),
 }
 
 SET_BY_EXAMPLES = tuple(
@@ -184,6 +192,7 @@ def _makers(pictures: Pictures) -> dict[str, Callable[[Rng], list[Turn]]]:
     names = Naming(turns=TURNS, held_out_names=True, reword=0.0)
     four, asked_anew = replace(names, ways=4), replace(names, held_out_wording=True)
     famous = replace(names, names=FAMOUS)
+    short = replace(names, short=True, held_out_names=False)
     drawn: dict[str, tuple[Sequence[Sequence[str]], Naming]] = {
         "name_glyph": (pictures.glyphs, names),
         "name_digit": (pictures.digits, names),
@@ -197,10 +206,26 @@ def _makers(pictures: Pictures) -> dict[str, Callable[[Rng], list[Turn]]]:
         "name_digit_new_wording": (pictures.digits, asked_anew),
         "name_glyph_famous": (pictures.glyphs, famous),
         "name_digit_famous": (pictures.digits, famous),
+        "name_glyph_short": (pictures.glyphs, short),
+        "name_digit_short": (pictures.digits, short),
     }
     makers: dict[str, Callable[[Rng], list[Turn]]] = {
         "rule": partial(count_rule, pictures, TURNS),
         "format": partial(answer_format, pictures, TURNS),
         **{task: partial(naming, classes, how) for task, (classes, how) in drawn.items()},
     }
-    return {task: makers.get(task, partial(standard, task, pictures, TURNS)) for task in EXAM}
+    return {
+        task: partial(
+            _with_a_new_picture, makers.get(task, partial(standard, task, pictures, TURNS))
+        )
+        for task in EXAM
+    }
+
+
+def _with_a_new_picture(make: Callable[[Rng], list[Turn]], rng: Rng) -> list[Turn]:
+    """A group whose question shows nothing that an example shows: drawn again where it does."""
+    while True:
+        *examples, question = make(rng)
+        shown = {picture for turn in examples for medium in turn.media for picture in medium}
+        if shown.isdisjoint(picture for medium in question.media for picture in medium):
+            return [*examples, question]

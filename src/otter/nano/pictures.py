@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from otter.nano.colour import Pixels, colour, jpeg
 from otter.nano.digits import digits
@@ -118,7 +119,12 @@ def draw_pictures(counts: PictureCounts, add: AddImage, seed: int, workers: int 
     """Draw what ``counts`` asks for and hand each picture to ``add(id, jpeg)``.
 
     The same counts and seed give the same bytes, whatever the number of workers.
+
+    Raises:
+        ModuleNotFoundError: digits are asked for, and scikit-learn is missing.
     """
+    # Read before anything is drawn: where scikit-learn is missing, that is said at once.
+    scans = digits() if counts.digits else None
     pictures = Pictures()
     for number, drawn in _glyphs(counts, seed, workers):
         ids = [f"glyph/{number}/{n}" for n in range(len(drawn))]
@@ -137,8 +143,8 @@ def draw_pictures(counts: PictureCounts, add: AddImage, seed: int, workers: int 
         scene = random_scene(rng, kind=HELD_OUT[rng.integers(len(HELD_OUT))])
         pictures.held_out_scenes.append(_shown(f"held-out/{n}", scene, add, rng))
     _draw_clips(pictures, counts, add, np.random.default_rng((seed, 2)))
-    if counts.digits:
-        pictures.digits = _add_digits(add)
+    if scans is not None:
+        pictures.digits = _add_digits(*scans, add)
     return pictures
 
 
@@ -198,8 +204,7 @@ def _frames(name: str, frames: Sequence[Pixels], add: AddImage) -> tuple[str, ..
     return ids
 
 
-def _add_digits(add: AddImage) -> list[list[str]]:
-    pixels, values = digits()
+def _add_digits(pixels: Pixels, values: NDArray[np.int64], add: AddImage) -> list[list[str]]:
     ids: list[list[str]] = [[] for _ in range(10)]
     for picture, value in zip(pixels, values, strict=True):
         name = f"digit/{value}/{len(ids[value])}"
