@@ -16,12 +16,13 @@ from typing import Any
 from otter.evaluate.intervals import Interval, over_seeds
 from otter.evaluate.results import Results
 from otter.evaluate.tables import shots_title
+from otter.model.answer import CHECKPOINTS
 
 RESULTS = Path(__file__).resolve().parent / "results"
 EXAMINED = "otter-nano"
 SWAPPED = "pictures-swapped"
 SWAPPED_SHOTS = 4
-COMPARED = ("name_glyph", "name_digit", "name_kind_held_out", "rule", "colour", "count")
+COMPARED = ("name_glyph", "name_digit", "rule", "count")
 LABELS = {
     "with_examples": "tuned with examples",
     "without_examples": "tuned without",
@@ -127,7 +128,10 @@ def main() -> int:
     """Write the summaries of what is there."""
     tables = {}
     if (exam := RESULTS / "exam.json").exists():
-        tables["otter-nano"] = exam_table(_read(exam))
+        tables[EXAMINED] = exam_table(_read(exam))
+        # What a shipped checkpoint can do stands beside it.
+        beside = CHECKPOINTS / EXAMINED / "figures.json"
+        beside.write_text(json.dumps(tables[EXAMINED], indent=1) + "\n", encoding="utf-8")
     if runs := [_read(file) for file in sorted(RESULTS.glob("quickstart-seed*.json"))]:
         tables["quickstart"] = quickstart_table(runs)
         tables["quickstart-cost"] = cost_table(runs)

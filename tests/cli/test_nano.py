@@ -15,6 +15,7 @@ from otter.data import Store
 from otter.evaluate.results import Results
 from otter.model.answer import load
 from otter.model.familiarity import Familiarity
+from otter.nano.exam import EXAM
 from otter.nano.tower import TowerPlan
 
 from .conftest import STAGE
@@ -101,6 +102,13 @@ def test_base_tune_and_exam_from_nothing(
     assert sorted(path.name for path in Path("tuned").iterdir()) == [
         *("finish", "model", "run", "store"),
     ]
+    how = json.loads(Path("tuned/model/made.json").read_text())
+    assert how["command"] == "otter nano tune"
+    assert [stage["recipe"] for stage in how["stages"]] == ["nano", "nano-finish"]
+    assert [stage["seed"] for stage in how["stages"]] == [0, 1]
+    for file in Path("tuned/model").glob("*.json"):
+        for folder in (str(Path.cwd()), "base/", "tuned/"):
+            assert folder not in file.read_text(), f"{file} names a folder of this machine"
     base, start = (load(f"base/{name}").model.state_dict() for name in ("model", "start"))
     assert any(not torch.equal(base[name], start[name]) for name in start)
 
@@ -119,7 +127,7 @@ def test_base_tune_and_exam_from_nothing(
     assert values["weights"]["base/model"] == measured.checksum(load("base/model").model)
     results = Results.from_json(values["results"])
     assert results.models == ("base/model", "tuned/model")
-    assert len(results.tasks) == 28
+    assert len(results.tasks) == len(EXAM)
     assert all(run.computed > 0 for run in results.runs)
 
 

@@ -36,8 +36,9 @@ from otter.train import ProgressBar, RunResult, read_log, train
 
 EXAM_TASKS = (*HEADLINE.tasks, "rule", "colour", "count")
 SHOTS = (0, 1, 2, 4, 8)
+BASE_SHOTS = (0, EXAMPLES)
 CURVE_TASK, CURVE_QUESTIONS, CURVE_POINTS = "name_glyph", 60, 4
-TRAINING_SHARE = 0.55
+TRAINING_SHARE = 0.5
 """What part of the time is spent on training; the rest on drawing and on the exam."""
 LONGEST_ANSWER = 12
 """Tokens; the longest of these tasks has fewer."""
@@ -58,7 +59,8 @@ class ArmPlan:
         questions: as in a recipe.
         shots: as in a recipe.
         tasks: which tasks of the store it reads; absent, all.
-        sequences: of a step. All arms learn from as many pairs in a step.
+        sequences: of a forward pass.
+        passes: of a step. All arms learn from as many pairs in a step.
     """
 
     name: str
@@ -67,7 +69,8 @@ class ArmPlan:
     questions: Literal["all", "with_examples"] = "all"
     shots: Literal["related", "none"] = "none"
     tasks: tuple[str, ...] | None = None
-    sequences: int = BATCH * TURNS
+    sequences: int = BATCH * TURNS // 4  # in one pass they would be padded to the longest of 144
+    passes: int = 4
 
 
 ARMS = (
@@ -78,6 +81,7 @@ ARMS = (
         questions="with_examples",
         shots="related",
         sequences=BATCH,
+        passes=1,
     ),
     ArmPlan(
         "without_examples",
@@ -167,6 +171,7 @@ class Comparison:
             data=(DataPart(store, tasks=arm.tasks, questions=arm.questions, shots=arm.shots),),
             seed=self.seed,
             batch_size=arm.sequences,
+            accumulate=arm.passes,
             minutes=self.minutes * TRAINING_SHARE / len(ARMS) if steps is None else None,
             max_steps=steps,
         )
@@ -226,20 +231,29 @@ class Comparison:
         return exam_tasks(self.out / "exam", names)
 
     def _examine(self) -> Results:
-        """All arms, and the model they started from, on the same questions."""
+        """All arms, and more briefly the model they started from, on the same questions."""
+        broken = (PICTURES_SWAPPED, ANSWERS_SHUFFLED)
         tuned = [
-            self._examined(load(self.out / arm.name / "model"), arm.name, arm.label) for arm in ARMS
+            self._examined(self.out / arm.name / "model", arm.name, arm.label, SHOTS, broken)
+            for arm in ARMS
         ]
-        return join([*tuned, self._examined(load(BASE), BASE, BASE)])
+        return join([*tuned, self._examined(BASE, BASE, BASE, BASE_SHOTS, ())])
 
-    def _examined(self, otter: Otter, name: str, label: str) -> Results:
+    def _examined(
+        self,
+        model: str | Path,
+        name: str,
+        label: str,
+        shots: tuple[int, ...],
+        controls: tuple[str, ...],
+    ) -> Results:
         with self._bar(f"examining {label}") as show:
             return evaluate(
-                otter,
+                load(model),
                 self._exam_tasks(),
                 model=name,
-                shots=SHOTS,
-                controls=(PICTURES_SWAPPED, ANSWERS_SHUFFLED),
+                shots=shots,
+                controls=controls,
                 control_shots=(EXAMPLES,),
                 limit=None,
                 seed=self.seed,

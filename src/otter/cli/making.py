@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import torch
 from rich.console import Console
 
+from otter.cli.made import FILE, how_made
 from otter.cli.measured import checksum, machine, versions, write_json
 from otter.data import Store
 from otter.evaluate.controls import ANSWERS_SHUFFLED, PICTURES_SWAPPED
@@ -71,7 +72,8 @@ def make_base(out: Path, overrides: Sequence[str] = ()) -> Path:
         with _whole(start) as folder:
             _save(model, processor, folder)
     trained = _train(recipe, "training the foundation")
-    return _publish(trained, out / "model", Store(out / "store"))
+    made = how_made("otter nano base", {"nano-base": Path(recipe.output)})
+    return _publish(trained, out / "model", Store(out / "store"), made)
 
 
 def make_tuned(out: Path, overrides: Sequence[str] = ()) -> Path:
@@ -90,8 +92,11 @@ def make_tuned(out: Path, overrides: Sequence[str] = ()) -> Path:
     _draw(out / "store", TUNING)
     tuned = _train(recipe, "tuning")
     bound = f"model={json.dumps(str(tuned))}"
-    finished = _train(_recipe("nano-finish", out, [*overrides, bound], run="finish"), "finishing")
-    return _publish(finished, out / "model", Store(out / "store"))
+    finish = _recipe("nano-finish", out, [*overrides, bound], run="finish")
+    finished = _train(finish, "finishing")
+    runs = {"nano": Path(recipe.output), "nano-finish": Path(finish.output)}
+    made = how_made("otter nano tune", runs)
+    return _publish(finished, out / "model", Store(out / "store"), made)
 
 
 def examine(models: Sequence[str], out: Path, questions: int = 300) -> Results:
@@ -221,7 +226,7 @@ def _train(recipe: Recipe, label: str) -> Path:
     return trained
 
 
-def _publish(trained: Path, folder: Path, store: Store) -> Path:
+def _publish(trained: Path, folder: Path, store: Store, made: dict[str, Any] | None = None) -> Path:
     """The checkpoint as it is shipped: weights in bfloat16, and what pictures it knows."""
     otter = load(trained)
     familiarity = _familiarity(otter, store)
@@ -229,6 +234,8 @@ def _publish(trained: Path, folder: Path, store: Store) -> Path:
     with _whole(folder) as partial:
         _save(otter.model.to(torch.bfloat16), otter.processor, partial)
         familiarity.save(partial)
+        if made is not None:
+            write_json(partial / FILE, made)
     _console.print(f"the checkpoint: {folder}", highlight=False, soft_wrap=True)
     return folder
 

@@ -61,8 +61,10 @@ def nano_config(tower: StemVisionModel, processor: OtterProcessor) -> OtterConfi
         eos_token_id=None,
         pad_token_id=tokenizer.pad_token_id,
     )
+    vision = tower.config.to_dict()
+    vision.pop("_name_or_path", None)  # a folder of this machine
     return OtterConfig(
-        vision_config=tower.config.to_dict(),
+        vision_config=vision,
         text_config=text.to_dict(),
         attend="group",
         cross_attention_every_n_layers=1,
