@@ -1,6 +1,7 @@
 """A nano model, world and exam so small that a whole run takes seconds."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,8 @@ COUNTS = PictureCounts(
 STAGE = Stage(groups=48, pictures=COUNTS, seed=30)
 
 
-@pytest.fixture(scope="session")
-def small_nano() -> Iterator[None]:
-    """Small models; and exams of a few hundred pictures, beside the digits."""
+@contextmanager
+def _small() -> Iterator[None]:
     nano_config = start.nano_config
 
     def small_config(*args: Any) -> Any:
@@ -37,14 +37,22 @@ def small_nano() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def small_nano() -> Iterator[None]:
+    """Small models; and exams of a few hundred pictures, beside the digits."""
+    with _small():
+        yield
+
+
 @pytest.fixture(scope="session")
-def untrained_base(small_nano: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def untrained_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that has learned nothing, as ``nano-base``; not to be changed."""
     from otter.model.stem_vision import StemVisionConfig, StemVisionModel
 
     torch.manual_seed(0)
     tower = StemVisionModel(StemVisionConfig(stem_channels=8, intermediate_size=96))
-    model, processor = start.foundation_start(tower)
+    with _small():  # for this alone: a session's patch would reach the tests of other folders
+        model, processor = start.foundation_start(tower)
     folder = tmp_path_factory.mktemp("checkpoints") / "nano-base"
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -52,7 +60,7 @@ def untrained_base(small_nano: None, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def shipped(untrained_base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shipped(small_nano: None, untrained_base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of shipped checkpoints, with nothing but that one in it."""
     monkeypatch.setattr("otter.model.answer.CHECKPOINTS", untrained_base.parent)
     return untrained_base.parent

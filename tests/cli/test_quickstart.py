@@ -45,7 +45,7 @@ def small(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(comparison, "CURVE_POINTS", 2)
     # Four steps, however fast the machine is.
     monkeypatch.setattr("otter.train.run.steps_in", lambda *_: 4)
-    arms = tuple(replace(arm, sequences=arm.sequences * arm.passes // 8, passes=1) for arm in ARMS)
+    arms = tuple(replace(arm, sequences=arm.sequences * arm.passes // 4, passes=1) for arm in ARMS)
     monkeypatch.setattr(comparison, "ARMS", arms)
     return monkeypatch
 
@@ -167,15 +167,15 @@ def check_page(out: Path, results: Results) -> None:
 def test_arms_learn_from_as_many_pairs_in_a_step_and_start_alike(tmp_path: Path) -> None:
     run = Comparison(tmp_path / "run", minutes=8, seed=3)
     recipes = [run._recipe(arm, 7) for arm in ARMS]
-    assert [recipe.batch_size for recipe in recipes] == [16, 36, 36]
-    assert [recipe.batch_size * recipe.accumulate for recipe in recipes] == [16, 16 * 9, 16 * 9]
+    assert [recipe.batch_size for recipe in recipes] == [8, 36, 36]
+    assert [recipe.batch_size * recipe.accumulate for recipe in recipes] == [8, 8 * 9, 8 * 9]
     assert [recipe.data[0].shots for recipe in recipes] == ["related", "none", "none"]
     assert {recipe.model for recipe in recipes} == {"nano-base"}
     assert all(recipe.optimizer == recipes[0].optimizer for recipe in recipes)
     assert {(recipe.seed, recipe.order, recipe.max_steps) for recipe in recipes} == {
         (3, "written", 7)
     }
-    assert run._recipe(ARMS[0], None).minutes == pytest.approx(8 * 0.5 / 3)
+    assert run._recipe(ARMS[0], None).minutes == pytest.approx(8 * 0.75 / 3)
     assert run.questions == 100
 
 

@@ -1,6 +1,7 @@
 """A nano world of a few hundred pictures, drawn once."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -77,9 +78,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(folder)
 
 
-@pytest.fixture(scope="session")
-def small_exam() -> Iterator[PictureCounts]:
-    """Makes every exam a small one, but for the digits, of which there are all."""
+@contextmanager
+def _small_exam() -> Iterator[PictureCounts]:
     counts = replace(
         exam_module.EXAM_PICTURES,
         glyph_classes=exam_module.TEST_CLASSES[:8],
@@ -91,11 +91,19 @@ def small_exam() -> Iterator[PictureCounts]:
         yield counts
 
 
+@pytest.fixture
+def small_exam() -> Iterator[PictureCounts]:
+    """Makes every exam a small one, but for the digits, of which there are all."""
+    with _small_exam() as counts:
+        yield counts
+
+
 @pytest.fixture(scope="session")
-def exam(small_exam: PictureCounts, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def exam(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Four questions of each task."""
     folder = tmp_path_factory.mktemp("nano") / "exam"
-    exam_module.write_exam(folder, groups=4, workers=1)
+    with _small_exam():
+        exam_module.write_exam(folder, groups=4, workers=1)
     return Store(folder)
 
 
