@@ -97,7 +97,9 @@ def _source(name: str, result: dict[str, Any]) -> str:
     if counts:
         parts.append(f"n = {' to '.join(str(count) for count in sorted({counts[0], counts[-1]}))}")
     seeds = result["seeds"]
-    parts.append(f"seed{'s' if len(seeds) > 1 else ''} {', '.join(str(seed) for seed in seeds)}")
+    if seeds:
+        plural = "s" if len(seeds) > 1 else ""
+        parts.append(f"seed{plural} {', '.join(str(seed) for seed in seeds)}")
     parts += [
         f"`{result['command']}`",
         result["hardware"],
@@ -105,7 +107,8 @@ def _source(name: str, result: dict[str, Any]) -> str:
         result["date"],
     ]
     text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}. [{name}.json](benchmarks/results/{name}.json)"
+    text = text if text.startswith("`") else f"{text[0].upper()}{text[1:]}"
+    return f"{text}. [{name}.json](benchmarks/results/{name}.json)"
 
 
 def main() -> int:
