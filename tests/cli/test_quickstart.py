@@ -167,7 +167,7 @@ def check_page(out: Path, results: Results) -> None:
 def test_arms_learn_from_as_many_pairs_in_a_step_and_start_alike(tmp_path: Path) -> None:
     run = Comparison(tmp_path / "run", minutes=8, seed=3)
     recipes = [run._recipe(arm, 7) for arm in ARMS]
-    assert [recipe.batch_size for recipe in recipes] == [8, 36, 36]
+    assert [recipe.batch_size for recipe in recipes] == [8, 18, 18]
     assert [recipe.batch_size * recipe.accumulate for recipe in recipes] == [8, 8 * 9, 8 * 9]
     assert [recipe.data[0].shots for recipe in recipes] == ["related", "none", "none"]
     assert {recipe.model for recipe in recipes} == {"nano-base"}

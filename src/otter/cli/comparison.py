@@ -71,8 +71,8 @@ class ArmPlan:
     questions: Literal["all", "with_examples"] = "all"
     shots: Literal["related", "none"] = "none"
     tasks: tuple[str, ...] | None = None
-    sequences: int = EPISODES * TURNS // 2  # in one pass all would be padded to the longest
-    passes: int = 2
+    sequences: int = EPISODES * TURNS // 4  # in one pass all would be padded to the longest
+    passes: int = 4
 
 
 ARMS = (
