@@ -267,8 +267,7 @@ class Comparison:
 
     def _curve(self, arm: ArmPlan, run: RunResult) -> dict[str, Any]:
         """What happened during training: loss and accuracy by pairs learned from."""
-        # A run of fewer steps than are between two lines has no log.
-        log = read_log(run.log) if run.log.exists() else []
+        log = read_log(run.log)
         steps = [0, *(line["step"] for line in log), run.steps]
         pairs = [0, *(line["pairs"] for line in log), run.pairs]
         return {

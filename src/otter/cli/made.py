@@ -39,8 +39,7 @@ def _stage(folder: Path) -> dict[str, Any]:
     keys = {key: value for key, value in recipe.items() if key not in PATHS}
     for part in keys.get("data", []):
         part.pop("store")
-    log = folder / "log.jsonl"
-    if not log.exists():  # a run shorter than its log_every
+    log = read_log(folder / "log.jsonl")
+    if not log:
         return keys
-    last = read_log(log)[-1]
-    return {**keys, "end": {key: last[key] for key in ("step", "loss", "pairs", "seconds")}}
+    return {**keys, "end": {key: log[-1][key] for key in ("step", "loss", "pairs", "seconds")}}

@@ -96,7 +96,12 @@ def train(
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The lines of a run's log, each a step with its loss, lr, tokens, pairs and seconds."""
+    """The lines of a run's log, each a step with its loss, lr, tokens, pairs and seconds.
+
+    No lines where there is no file: a run of fewer steps than ``log_every`` writes none.
+    """
+    if not Path(path).exists():
+        return []
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
 
 
