@@ -51,7 +51,7 @@ def exam_table(raw: dict[str, Any]) -> dict[str, Any]:
         "title": "Right answers of otter-nano, %",
         "command": raw["command"],
         "hardware": _hardware(raw["machine"]),
-        "seconds": sum(run.seconds for run in runs),
+        "seconds": round(sum(run.seconds for run in runs), 1),
         "date": raw["date"],
         "seeds": sorted({run.seed for run in runs}),
         "figures": figures,
@@ -109,7 +109,7 @@ def _about(raws: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "command": raws[0]["command"].partition(" --seed")[0],
         "hardware": _hardware(raws[0]["machine"]),
-        "seconds": sum(raw["seconds"]["whole"] for raw in raws),
+        "seconds": round(sum(raw["seconds"]["whole"] for raw in raws), 1),
         "date": max(raw["date"] for raw in raws),
         "seeds": [raw["seed"] for raw in raws],
     }
