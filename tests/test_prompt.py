@@ -12,8 +12,10 @@ from otter.prompt import (
     END_OF_CHUNK,
     IMAGE,
     SPECIAL_TOKENS,
+    STYLES,
     Episode,
     Example,
+    chat_template,
     is_clip,
 )
 
@@ -21,10 +23,16 @@ A, B, C = Path("a.png"), Path("b.png"), Path("c.png")
 ROWS = json.loads(Path("tests/fixtures/otter/data/labels_2023.json").read_text())["rows"]
 
 
-def rendered(episode: Episode, *, with_answer: bool = False, tokenizer: str = "byte-level") -> str:
+def rendered(
+    episode: Episode,
+    *,
+    with_answer: bool = False,
+    tokenizer: str = "byte-level",
+    template: str = CHAT_TEMPLATE,
+) -> str:
     text = TOKENIZERS[tokenizer]().apply_chat_template(
         episode.messages(with_answer=with_answer),
-        chat_template=CHAT_TEMPLATE,
+        chat_template=template,
         add_generation_prompt=not with_answer,
         tokenize=False,
     )
@@ -64,13 +72,73 @@ def test_a_text_begins_with_the_first_token_of_tokenizers_that_have_one() -> Non
     assert rendered(episode, tokenizer="metaspace") == "<s>User:why? GPT:<answer>"
 
 
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_training_text_cut_at_the_answer_is_chat_text(tokenizer: str) -> None:
+@pytest.mark.parametrize("question", ["which?", ""])
+def test_training_text_cut_at_the_answer_is_chat_text(
+    style: str, tokenizer: str, question: str
+) -> None:
+    how = {"tokenizer": tokenizer, "template": chat_template(style)}
     examples = [Example("what is this?", "a dog", [A]), Example("and this?", "", [B, [A, C]])]
-    episode = Episode("which?", [C], examples, answer=" dax wug\n", system="Name it.")
-    training = rendered(episode, with_answer=True, tokenizer=tokenizer)
-    chat = rendered(episode, tokenizer=tokenizer)
-    assert training == chat + " dax wug\n" + END_OF_CHUNK
+    episode = Episode(question, [C], examples, answer=" dax wug\n", system="Name it.")
+    training = rendered(episode, with_answer=True, **how)
+    space = " " if style == "otter-2023" else ""
+    assert training == rendered(episode, **how) + space + " dax wug\n" + END_OF_CHUNK
+
+
+def test_the_default_style_is_that_of_every_processor() -> None:
+    assert STYLES == ("otter", "otter-2023", "openflamingo")
+    assert chat_template() == chat_template("otter", bos=True) == CHAT_TEMPLATE
+
+
+def test_the_style_of_2023_has_a_space_after_user_and_before_the_answer() -> None:
+    # As in the texts of its fixtures, and its demos; the space is said, so it is not in the prompt.
+    template = chat_template("otter-2023")
+    examples = [Example("What is this?", "a tree.", [A])]
+    episode = Episode("What color?", [B], examples, answer="green and yellow.")
+    assert rendered(episode, template=template) == (
+        "<image>User: What is this? GPT:<answer> a tree.<|endofchunk|>"
+        "<image>User: What color? GPT:<answer>"
+    )
+    assert rendered(episode, with_answer=True, template=template).endswith(
+        "GPT:<answer> green and yellow.<|endofchunk|>"
+    )
+
+
+def test_the_style_of_openflamingo_asks_or_captions() -> None:
+    template = chat_template("openflamingo")
+    asked = Episode("What is on the table?", [B], [Example("How many?", "two", [A])], "a cup")
+    assert rendered(asked, template=template) == (
+        "<image>Question:How many? Short answer:two<|endofchunk|>\n"
+        "<image>Question:What is on the table? Short answer:"
+    )
+    captions = [Example("", "A man riding a wave", [A]), Example("", "A black dog", [B])]
+    shown = Episode("", [C], captions, "A cat")
+    assert rendered(shown, template=template) == (
+        "<image>Output:A man riding a wave<|endofchunk|>\n"
+        "<image>Output:A black dog<|endofchunk|>\n<image>Output:"
+    )
+    # Nothing follows the last chunk.
+    assert rendered(shown, with_answer=True, template=template).endswith("A cat<|endofchunk|>")
+    assert ANSWER not in template
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_first_token_is_written_only_if_it_is_asked_for(style: str) -> None:
+    with_first, without = (
+        rendered(Episode("why?"), tokenizer="metaspace", template=chat_template(style, bos=wanted))
+        for wanted in (True, False)
+    )
+    assert with_first == "<s>" + without
+
+
+def test_an_unknown_style_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError) as error:
+        chat_template("openflamingo-2")
+    assert str(error.value) == (
+        "style = 'openflamingo-2': expected one of 'otter', 'otter-2023', 'openflamingo'; 'otter' "
+        "is what this package trains"
+    )
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["group"] for row in ROWS])
@@ -81,10 +149,11 @@ def test_texts_are_those_of_the_2023_training_path(row: dict) -> None:
     assert rendered(episode, with_answer=True) == row["text"]
 
 
-def test_an_unknown_role_is_refused_by_name() -> None:
+@pytest.mark.parametrize("style", STYLES)
+def test_an_unknown_role_is_refused_by_name(style: str) -> None:
     with pytest.raises(Exception, match="role 'tool': expected system, user or assistant"):
         byte_level().apply_chat_template(
-            [{"role": "tool", "content": "x"}], chat_template=CHAT_TEMPLATE, tokenize=False
+            [{"role": "tool", "content": "x"}], chat_template=chat_template(style), tokenize=False
         )
 
 

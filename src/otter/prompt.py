@@ -1,7 +1,8 @@
 """What is said to the model: an example, an episode, and the one template.
 
 Training, evaluation and chat all turn an :class:`Episode` into chat messages and render them with
-:data:`CHAT_TEMPLATE`; no other file spells a marker out. For one example and a question,
+:data:`CHAT_TEMPLATE`, or for checkpoints of others with the :func:`chat_template` that these were
+trained with; no other file spells a marker out. For one example and a question,
 ``Episode("dogs?", media=[b], examples=[Example("cats?", "two", media=[a])])`` reads
 
     <image>User:cats? GPT:<answer>two<|endofchunk|><image>User:dogs? GPT:<answer>
@@ -31,12 +32,13 @@ Picture: TypeAlias = Image | Path | str | bytes
 Medium: TypeAlias = Picture | Sequence[Picture]
 """One picture, or the frames of one clip: either way one ``<image>`` marker."""
 
-# The generation block marks what the model learns to say: the answer and the end of its chunk.
-# The text is that of the 2023 training path, `<image>User:{q} GPT:<answer>{a}<|endofchunk|>`. On
+STYLES = ("otter", "otter-2023", "openflamingo")
+"""Ways to write the turns of a chat; see :func:`chat_template`."""
+
+# The generation block marks what the model learns to say: the answer and the end of its chunk. On
 # purpose we do not append the end-of-sequence token that followed every 2023 document, nor learn
 # it: generation ends at the end of the chunk, and a chat goes on after it.
-CHAT_TEMPLATE = (
-    "{{- bos_token or '' -}}"
+_TURNS = (
     "{%- for message in messages -%}"
     "{%- set parts = message['content'] -%}"
     "{%- set parts = [{'type': 'text', 'text': parts}] if parts is string else parts -%}"
@@ -45,20 +47,89 @@ CHAT_TEMPLATE = (
     "{%- if message['role'] == 'system' -%}"
     "{{- text + '\\n' -}}"
     "{%- elif message['role'] == 'user' -%}"
+    "BETWEEN"
     "{%- for part in parts if part['type'] in ('image', 'video') -%}"
     "{{- '" + IMAGE + "' -}}"
     "{%- endfor -%}"
-    "{{- 'User:' + text -}}"
+    "QUESTION"
     "{%- elif message['role'] == 'assistant' -%}"
-    "{{- ' GPT:" + ANSWER + "' -}}"
-    "{%- generation -%}{{- text + '" + END_OF_CHUNK + "' -}}{%- endgeneration -%}"
+    "{{- LEAD -}}"
+    "{%- generation -%}{{- LEARNED + '" + END_OF_CHUNK + "' -}}{%- endgeneration -%}"
     "{%- else -%}"
     "{{- raise_exception(\"role '\" + message['role'] "
     '+ "\': expected system, user or assistant") -}}'
     "{%- endif -%}"
     "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- ' GPT:" + ANSWER + "' -}}{%- endif -%}"
+    "{%- if add_generation_prompt -%}{{- LEAD -}}{%- endif -%}"
 )
+
+_BEGIN = "{{- bos_token or '' -}}"
+
+_PIECES = {
+    # That of the 2023 training path, `<image>User:{q} GPT:<answer>{a}<|endofchunk|>`.
+    "otter": {
+        "BETWEEN": "",
+        "QUESTION": "{{- 'User:' + text -}}",
+        "LEAD": "' GPT:" + ANSWER + "'",
+        "LEARNED": "text",
+    },
+    # That of the checkpoints published in the summer of 2023, and of every 2023 demo.
+    "otter-2023": {
+        "BETWEEN": "",
+        "QUESTION": "{{- 'User: ' + text -}}",
+        "LEAD": "' GPT:" + ANSWER + "'",
+        "LEARNED": "' ' + text",
+    },
+    # What stands before an answer depends on the question, in another pass of the loop. The newline
+    # is written before a turn rather than after a chunk, so that no text ends in one.
+    "openflamingo": {
+        "BETWEEN": "{%- if loop.previtem is defined and loop.previtem['role'] == 'assistant' -%}"
+        "{{- '\\n' -}}{%- endif -%}",
+        "QUESTION": "{%- set turn.lead = ' Short answer:' if text else 'Output:' -%}"
+        "{{- 'Question:' + text if text else '' -}}",
+        "LEAD": "turn.lead",
+        "LEARNED": "text",
+    },
+}
+
+
+def chat_template(style: str = "otter", *, bos: bool = True) -> str:
+    r"""The template in which a model was, or is to be, trained.
+
+    For a picture, "cats?" and the answer "two" the :data:`STYLES` write
+
+        otter         <image>User:cats? GPT:<answer>two<|endofchunk|>
+        otter-2023    <image>User: cats? GPT:<answer> two<|endofchunk|>
+        openflamingo  <image>Question:cats? Short answer:two<|endofchunk|>
+
+    and openflamingo without a question (``Example("", "two cats", [picture])``) the caption
+    ``<image>Output:two cats<|endofchunk|>``; it puts a newline after a chunk that another turn
+    follows. What is learned is the answer with its ``<|endofchunk|>``, in otter-2023 also the space
+    before it. A tokenizer may join the colon of openflamingo and a sign that an answer begins with
+    into one token, which then is learned as a whole.
+
+    Args:
+        style: one of :data:`STYLES`.
+        bos: begin with the tokenizer's first token, where it has one.
+
+    Raises:
+        ValueError: another style.
+    """
+    if style not in _PIECES:
+        raise ValueError(
+            f"style = {style!r}: expected one of {', '.join(map(repr, STYLES))}; 'otter' is what "
+            "this package trains"
+        )
+    turns = _TURNS
+    for place, piece in _PIECES[style].items():
+        turns = turns.replace(place, piece)
+    if "turn." in turns:
+        turns = "{%- set turn = namespace(lead='Output:') -%}" + turns
+    return (_BEGIN if bos else "") + turns
+
+
+CHAT_TEMPLATE = chat_template("otter")
+"""What this package trains, and the default of every processor."""
 
 
 @dataclass(frozen=True)

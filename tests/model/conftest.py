@@ -43,11 +43,18 @@ LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
         "head_dim": 8,
         "sliding_window": 8,
     },
+    "mosaic_gpt": {
+        "d_model": 32,
+        "n_heads": 4,
+        "n_layers": 2,
+        "max_seq_len": 128,
+        "mlp_ratio": 2,
+    },
     "falcon": {**_LAYERS},
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
     "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
 }
-ARCHITECTURES = ("llama", "mpt", "gpt_neox", "qwen3", "opt", "gemma2")
+ARCHITECTURES = ("llama", "mpt", "gpt_neox", "qwen3", "opt", "gemma2", "mosaic_gpt")
 """Those of which every property is tested; the others of LANGUAGE_MODELS get the cheap tests."""
 
 TOWER = {

@@ -17,7 +17,7 @@ from otter.media import MediaError
 from otter.model import OtterConfig, OtterForConditionalGeneration, answer
 from otter.model.answer import Otter, load
 from otter.model.familiarity import FILE, Familiarity
-from otter.prompt import Episode, Example
+from otter.prompt import STYLES, Episode, Example, chat_template
 
 
 def picture(seed: int) -> Image.Image:
@@ -106,6 +106,26 @@ def test_answers_of_a_batch_are_those_given_alone(otter: Otter) -> None:
     assert otter.answer_all(EPISODES, max_new_tokens=8) == alone
     assert otter.answer_all(EPISODES, max_new_tokens=8, batch_size=2) == alone
     assert otter.answer_all([]) == []
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_space_that_a_style_learns_is_no_part_of_the_answer(
+    otter: Otter, style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = tiny_processor(chat_template=chat_template(style))
+    other = Otter(otter.model, processor)
+    said = (" " if style == "otter-2023" else "") + "dax wug"
+    ids = [*processor.tokenizer(said)["input_ids"], processor.end_of_chunk_token_id]
+
+    def generate(input_ids: torch.Tensor, streamer: Any = None, **_: Any) -> torch.Tensor:
+        for given in (input_ids, *torch.tensor(ids)):
+            if streamer is not None:
+                streamer.put(given)
+        return torch.cat([input_ids, torch.tensor([ids])], dim=1)
+
+    monkeypatch.setattr(other.model, "generate", generate)
+    assert other.answer(None, "why?") == "dax wug"
+    assert "".join(other.stream(None, "why?")) == "dax wug"
 
 
 def test_the_known_answer_of_an_episode_is_not_looked_at(otter: Otter) -> None:

@@ -7,7 +7,7 @@ from transformers import CompileConfig
 
 # Dynamo's own backend shows that the step is one graph that works for other pictures too, without
 # waiting for a compiler. MPT is not here: its own ALiBi slicing cannot be compiled, alone neither.
-@pytest.mark.parametrize("architecture", ["llama", "gpt_neox"])
+@pytest.mark.parametrize("architecture", ["llama", "gpt_neox", "mosaic_gpt"])
 @pytest.mark.parametrize("attend", ["last", "group"])
 def test_the_decoding_step_is_one_graph(tiny, text, pictures, architecture, attend):
     torch.compiler.reset()

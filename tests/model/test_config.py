@@ -24,7 +24,7 @@ def test_defaults_are_those_of_the_published_checkpoints():
 
 
 def test_a_saved_config_comes_back_the_same(tiny_config, architecture, tmp_path):
-    config = tiny_config(architecture, attend="group", max_frames=8)
+    config = tiny_config(architecture, max_frames=8, surplus_markers="uniform")
     config.save_pretrained(tmp_path)
     loaded = AutoConfig.from_pretrained(tmp_path)
     loaded.name_or_path = config.name_or_path
@@ -46,6 +46,14 @@ def test_a_language_model_whose_config_turns_the_cache_off_gets_it_back(tiny_con
         (
             {"attend": "lst"},
             "attend = 'lst': expected one of 'last', 'group', 'all'; 'last' is what published",
+        ),
+        (
+            {"surplus_markers": "even"},
+            "surplus_markers = 'even': expected one of 'refuse', 'uniform'; 'refuse' unless a",
+        ),
+        (
+            {"surplus_markers": "uniform", "attend": "all"},
+            "surplus_markers = 'uniform' with attend = 'all': expected attend = 'last', as every",
         ),
         ({"num_latents": 0}, "num_latents = 0: expected 1 or more; change it in config.json"),
         (

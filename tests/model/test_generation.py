@@ -223,7 +223,9 @@ def test_a_mask_is_made_once_for_all_blocks(llama, prompt, monkeypatch):
     views = []
     view = cross_attention_module.MediaView.__init__
     monkeypatch.setattr(
-        cross_attention_module.MediaView, "__init__", lambda *a: (views.append(1), view(*a))[1]
+        cross_attention_module.MediaView,
+        "__init__",
+        lambda *args, **options: (views.append(1), view(*args, **options))[1],
     )
     llama.generate(**prompt, **GREEDY)
     assert len(views) == 6

@@ -6,11 +6,12 @@ import threading
 
 import pytest
 import torch
+from tests.model.conftest import LANGUAGE_MODELS
 
 from otter.model import OtterForConditionalGeneration
 from otter.model.backbones import find_decoder_layers
 
-EVERYWHERE = ("llama", "mpt", "gpt_neox", "qwen3", "opt", "gemma2", "falcon", "gpt2", "bloom")
+EVERYWHERE = tuple(LANGUAGE_MODELS)
 
 
 @pytest.mark.parametrize("architecture", EVERYWHERE)
@@ -21,6 +22,27 @@ def test_closed_gates_leave_the_language_model_bit_for_bit(
     ids = text("ab<i>cd<i>e", "abcdefg")
     read = model(input_ids=ids, pixel_values=pictures(2), media_index=index([[0], [1]], []))
     assert torch.equal(read.logits, model.language_model(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+@pytest.mark.parametrize("rotary", [1.0, 0.25])
+def test_both_residual_forms_of_gpt_neox_carry_the_blocks(tiny, text, pictures, parallel, rotary):
+    # Pythia adds attention and feed-forward side by side, RedPajama-INCITE one after the other.
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": rotary}
+    form = {"use_parallel_residual": parallel, "rope_parameters": rope}
+    ids, pixels = text("ab<i>cd<i>ef"), pictures(2)[None, :, None]
+    closed = tiny("gpt_neox", gates=0.0, text=form)
+    layer = find_decoder_layers(closed.language_model, 2)[0]
+    assert layer.use_parallel_residual == parallel
+    assert layer.attention.rotary_ndims == 8 * rotary
+    plain = closed.language_model(input_ids=ids).logits
+    assert torch.equal(closed(input_ids=ids, pixel_values=pixels).logits, plain)
+    model = tiny("gpt_neox", text=form)
+    whole = model(input_ids=ids, pixel_values=pixels).logits
+    assert (whole - plain)[:, 2:].abs().amax(-1).min() > 1e-3
+    start = model(input_ids=ids[:, :7], pixel_values=pixels, use_cache=True)
+    rest = model(input_ids=ids[:, 7:], past_key_values=start.past_key_values)
+    torch.testing.assert_close(rest.logits, whole[:, 7:], atol=2e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", EVERYWHERE)
@@ -164,6 +186,15 @@ def test_only_the_logits_that_are_kept_are_given(model, text, pictures, keep):
     torch.testing.assert_close(
         model(**given, logits_to_keep=keep).logits, expected, atol=1e-5, rtol=1e-5
     )
+
+
+def test_hidden_states_are_given_on_request(model, text, pictures):
+    given = {"input_ids": text("a<i>bcd"), "pixel_values": pictures(1)[None, :, None]}
+    assert model(**given).hidden_states is None
+    states = model(**given, output_hidden_states=True).hidden_states
+    # What goes into the first layer has seen no picture yet; what comes out of the last has.
+    assert len(states) == 3
+    assert (states[0].shape, states[-1].shape) == ((1, 5, 32), (1, 5, 32))
 
 
 def test_embeddings_can_be_given_beside_the_markers(model, text, pictures):

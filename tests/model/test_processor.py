@@ -14,7 +14,17 @@ from transformers import PreTrainedTokenizerFast
 from otter.media import MediaError
 from otter.model import batching
 from otter.model.processor import OtterProcessor
-from otter.prompt import ANSWER, CHAT_TEMPLATE, END_OF_CHUNK, IMAGE, PAD, Episode, Example
+from otter.prompt import (
+    ANSWER,
+    CHAT_TEMPLATE,
+    END_OF_CHUNK,
+    IMAGE,
+    PAD,
+    STYLES,
+    Episode,
+    Example,
+    chat_template,
+)
 
 FIXTURES = Path("tests/fixtures/otter")
 LABELS_2023 = json.loads((FIXTURES / "data/labels_2023.json").read_text())
@@ -117,6 +127,70 @@ def test_training_tokens_cut_at_the_answer_are_chat_tokens(tokenizer: str, answe
         inside = token == processor.answer_token_id or (
             inside and token != processor.end_of_chunk_token_id
         )
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_every_style_learns_its_answers_and_their_ends_and_nothing_else(
+    style: str, tokenizer: str
+) -> None:
+    processor = tiny_processor(tokenizer, chat_template=chat_template(style))
+    examples = [Example("what is this?", "a dog", [picture()]), Example("", "two cats")]
+    for question in ("which?", ""):
+        episode = Episode(question, [picture(1)], examples, answer="dax wug", system="Name it.")
+        training = processor.from_episodes([episode], with_answers=True)
+        ids, labels = training["input_ids"][0], training["labels"][0]
+        learned = labels != -100
+        assert torch.equal(labels[learned], ids[learned])
+        # Cut at the answer, the tokens of a training text are those of the chat.
+        chat = processor.from_episodes([episode], with_answers=False)["input_ids"][0]
+        assert torch.equal(ids[: len(chat)], chat)
+        assert learned[len(chat) :].all()
+        runs = (learned & ~learned.roll(1)).nonzero().flatten().tolist()
+        assert runs[-1] == len(chat)
+        said = processor.tokenizer.decode(ids[learned])
+        answers = [answer + END_OF_CHUNK for answer in ("a dog", "two cats", "dax wug")]
+        # Some tokenizers put a space of their own before the first word after a marker.
+        assert said.replace(" ", "") == "".join(answers).replace(" ", "")
+        if tokenizer == "byte-level":
+            space = " " if style == "otter-2023" else ""
+            assert said == "".join(space + answer for answer in answers)
+        assert (ids[learned] == processor.end_of_chunk_token_id).sum() == 3
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_padding_with_the_end_token_hides_the_padding_and_nothing_else(style: str) -> None:
+    # As OpenFlamingo's checkpoints are converted: the row of their pad token became <answer>.
+    tokenizer = byte_level()
+    tokenizer.pad_token = tokenizer.eos_token
+    processor = OtterProcessor(image_processor(), tokenizer, chat_template(style))
+    end = tokenizer.eos_token_id
+    assert (PAD in tokenizer.get_vocab(), processor.tokenizer.pad_token_id) == (False, end)
+    # An end token that somebody wrote is no padding.
+    episodes = [Episode("a </s>?", answer="b </s>"), Episode("a longer question?", answer="c d e")]
+    alone = [processor.from_episodes([e], with_answers=True) for e in episodes]
+    assert len({batch["input_ids"].shape[1] for batch in alone}) == 2
+    for side in ("left", "right"):
+        batch = processor.from_episodes(episodes, with_answers=True, padding_side=side)
+        for row, one in enumerate(alone):
+            length = one["input_ids"].shape[1]
+            seen = batch["attention_mask"][row].bool()
+            assert seen.sum() == length
+            assert (batch["input_ids"][row, ~seen] == end).all()
+            for name in ("input_ids", "labels", "label_weights"):
+                assert torch.equal(batch[name][row, seen], one[name][0])
+            assert (batch["labels"][row, ~seen] == -100).all()
+            assert not batch["label_weights"][row, ~seen].any()
+    assert (alone[0]["input_ids"] == end).sum() == 2
+    assert (alone[0]["labels"] == end).sum() == 1
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_style_is_saved_with_the_processor(style: str, tmp_path: Path) -> None:
+    template = chat_template(style, bos=False)
+    tiny_processor(chat_template=template).save_pretrained(tmp_path)
+    again = OtterProcessor.from_pretrained(tmp_path, local_files_only=True)
+    assert again.chat_template == template
 
 
 def test_weights_of_turns_stand_at_their_answers(processor: OtterProcessor) -> None:

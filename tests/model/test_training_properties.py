@@ -8,6 +8,7 @@ import torch
 FIRST_LINEAR = {
     "llama": r"q_proj|v_proj",
     "mpt": r"Wqkv",
+    "mosaic_gpt": r"Wqkv",
     "gpt_neox": r"query_key_value",
     "qwen3": r"q_proj|v_proj",
     "opt": r"q_proj|v_proj",

@@ -11,21 +11,35 @@ Importing it registers Otter with transformers, so that ``AutoConfig``,
     latents  vectors that the resampler gives for a medium
 """
 
-from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+)
 
 from otter.model.config import OtterConfig
 from otter.model.modeling import OtterForConditionalGeneration, OtterOutput, OtterPreTrainedModel
+from otter.model.mosaic_gpt import MosaicGPTConfig, MosaicGPTForCausalLM, MosaicGPTModel
+from otter.model.older_checkpoints import OlderFlamingoConfig
 from otter.model.processor import OtterProcessor
 from otter.model.stem_vision import StemVisionConfig, StemVisionModel
 from otter.model.vision import VisionStates
 
 AutoConfig.register("otter", OtterConfig)
 AutoConfig.register("otter_stem_vision", StemVisionConfig)
+AutoConfig.register("mosaic_gpt", MosaicGPTConfig)
+AutoConfig.register("flamingo", OlderFlamingoConfig)
 AutoModel.register(StemVisionConfig, StemVisionModel)
+AutoModel.register(MosaicGPTConfig, MosaicGPTModel)
+AutoModelForCausalLM.register(MosaicGPTConfig, MosaicGPTForCausalLM)
 AutoModelForImageTextToText.register(OtterConfig, OtterForConditionalGeneration)
 AutoProcessor.register(OtterConfig, OtterProcessor)
 
 __all__ = [
+    "MosaicGPTConfig",
+    "MosaicGPTForCausalLM",
     "OtterConfig",
     "OtterForConditionalGeneration",
     "OtterOutput",

@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from otter.media import decode_frames, open_image
 from otter.model.familiarity import Familiarity, Features
+from otter.model.older_checkpoints import refuse_older_checkpoint
 from otter.model.pixels import pixel_values
 from otter.model.streaming import stream_tokens
 from otter.model.vision import tower_features
@@ -47,6 +48,8 @@ def load(
 
     Raises:
         FileNotFoundError: there is no such checkpoint; the message says what there is.
+        ValueError: a checkpoint of OpenFlamingo or of the Otter of 2023; the message says how to
+            convert it.
     """
     folder = _find(name_or_path)
     offline = not allow_download
@@ -93,6 +96,7 @@ def _find(name_or_path: str | Path) -> str:
             )
         return str(folder)
     path = Path(name_or_path).expanduser()
+    refuse_older_checkpoint(path)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise FileNotFoundError(

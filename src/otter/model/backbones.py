@@ -9,6 +9,8 @@ from torch import nn
 from transformers import AutoModel, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
+from otter.model.mpt import check_mpt_config, heed_expansion_ratio
+
 SPARED_FROM_QUANTIZATION = (
     "vision_tower",
     "resampler",
@@ -22,7 +24,8 @@ def build_language_model(config: PreTrainedConfig) -> PreTrainedModel:
     """A causal language model with fresh weights.
 
     Raises:
-        ValueError: transformers has no causal language model of this type.
+        ValueError: transformers has no causal language model of this type, or one that ignores a
+            setting of this config.
     """
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ValueError(
@@ -30,7 +33,11 @@ def build_language_model(config: PreTrainedConfig) -> PreTrainedModel:
             "model of this type; choose a decoder such as 'llama', or register its class with "
             "AutoModelForCausalLM.register first"
         )
+    if config.model_type == "mpt":
+        check_mpt_config(config)
     model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    if config.model_type == "mpt":
+        heed_expansion_ratio(model)
     return model
 
 

@@ -88,6 +88,9 @@ def check_markers(
     image_token_id: int | None,
     vision_states: VisionStates | None,
     batch: int,
+    *,
+    surplus: bool = False,
+    remembered: bool = False,
 ) -> None:
     """Every marker has its medium and every medium its marker; else pictures reach the wrong text.
 
@@ -96,6 +99,8 @@ def check_markers(
         image_token_id: id of ``<image>``.
         vision_states: the pictures that come with this text.
         batch: number of rows.
+        surplus: whether a row with a medium may have more markers than media.
+        remembered: whether a cache has the medium.
 
     Raises:
         ValueError: naming the first row that has more of one than of the other.
@@ -118,6 +123,8 @@ def check_markers(
     if vision_states is not None:
         media = vision_states.rows.ge(0).sum(-1).tolist()
     for row, (marked, given) in enumerate(zip(markers, media, strict=True)):
+        if surplus and marked > given and (given or remembered):
+            continue
         if marked != given:
             raise ValueError(
                 f"row {row}: {marked} <image> marker(s) but {given} picture(s) or clip(s): "

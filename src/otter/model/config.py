@@ -1,6 +1,7 @@
 """What an Otter is made of: two backbones by their own configs, and the sizes that join them."""
 
 import difflib
+from os import PathLike
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -9,7 +10,10 @@ from transformers import __version__ as transformers_version
 from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from otter.model.older_checkpoints import refuse_older_checkpoint, refuse_older_config
+
 ATTEND_CHOICES = ("last", "group", "all")
+SURPLUS_CHOICES = ("refuse", "uniform")
 
 _POSITIVE = (
     "cross_attention_every_n_layers",
@@ -37,6 +41,9 @@ class OtterConfig(PreTrainedConfig):
             (counted from 0).
         attend: which pictures a token sees: ``"last"`` the latest, ``"group"`` the latest run of
             adjacent markers, ``"all"`` every earlier one.
+        surplus_markers: what a row with more ``<image>`` markers than media is: ``"refuse"`` an
+            error, ``"uniform"`` what OpenFlamingo and the Otter of 2023 made of it: a token after a
+            marker without a medium attends to all latents of all media of its row alike.
         num_latents: vectors into which the resampler packs a picture or clip.
         max_frames: frames that a clip may have, each place with an embedding of its own; None for
             no such embeddings.
@@ -45,8 +52,9 @@ class OtterConfig(PreTrainedConfig):
         end_of_chunk_token_id: id of ``<|endofchunk|>``, at which generation ends.
 
     Raises:
-        ValueError: a backbone that transformers does not know, an unknown ``attend``, a size below
-            1, blocks further apart than there are layers.
+        ValueError: a backbone that transformers does not know, an unknown ``attend`` or
+            ``surplus_markers``, a size below 1, blocks further apart than there are layers, or the
+            config of a checkpoint of 2023.
     """
 
     model_type = "otter"
@@ -60,6 +68,7 @@ class OtterConfig(PreTrainedConfig):
     text_config: dict[str, Any] | PreTrainedConfig | None = None
     cross_attention_every_n_layers: int = 4
     attend: str = "last"
+    surplus_markers: str = "refuse"
     num_latents: int = 64
     resampler_depth: int = 6
     resampler_heads: int = 8
@@ -74,8 +83,21 @@ class OtterConfig(PreTrainedConfig):
     end_of_chunk_token_id: int | None = None
     tie_word_embeddings: bool = False
 
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | PathLike[str], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As for any config; that of a 2023 checkpoint is refused with what to do."""
+        fields, unused = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        refuse_older_config(fields, str(pretrained_model_name_or_path))
+        if not fields:
+            refuse_older_checkpoint(str(pretrained_model_name_or_path))
+        return fields, unused
+
     def __post_init__(self, **kwargs: Any) -> None:
         """Build the backbones' configs from their dictionaries and check what they cannot check."""
+        older = {**kwargs, "model_type": self.model_type, "text_config": self.text_config}
+        refuse_older_config(older, kwargs.get("name_or_path"))
         for part in ("vision_config", "text_config"):
             _check_model_type(part, getattr(self, part))
         self._check_values()
@@ -99,6 +121,18 @@ class OtterConfig(PreTrainedConfig):
                 f"attend = {self.attend!r}: expected one of "
                 f"{', '.join(map(repr, ATTEND_CHOICES))}; 'last' is what published checkpoints "
                 "were trained with"
+            )
+        if self.surplus_markers not in SURPLUS_CHOICES:
+            raise ValueError(
+                f"surplus_markers = {self.surplus_markers!r}: expected one of "
+                f"{', '.join(map(repr, SURPLUS_CHOICES))}; 'refuse' unless a model was trained "
+                "with markers that had no picture"
+            )
+        if self.surplus_markers == "uniform" and self.attend != "last":
+            raise ValueError(
+                f"surplus_markers = 'uniform' with attend = {self.attend!r}: expected attend = "
+                "'last', as every model was trained that knows such markers; set surplus_markers = "
+                "'refuse' for others"
             )
         sizes = {name: getattr(self, name) for name in _POSITIVE}
         if self.max_frames is not None:

@@ -8,7 +8,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from otter.model.config import OtterConfig
 from otter.model.layers import Attention, FeedForward
-from otter.model.media_mask import visible_media
+from otter.model.media_mask import surplus_places, visible_media
 from otter.model.vision_memory import VisionMemoryLayer
 
 
@@ -19,23 +19,39 @@ class MediaView:
     module.
 
     Args:
-        rows: long[batch, window], into the distinct media.
+        rows: long[batch, window], into the distinct media; -1 for none.
         positions: long[batch, window], where each is announced.
         tokens: long[text], position of each token; or one of them where all see the same.
         attend: what a token sees, as in the config.
         latents: vectors of a medium.
+        surplus: whether there may be places of markers without a medium.
 
     Attributes:
         mask: bool[batch, 1, text, window * latents], for the attention.
         sees_any: bool[batch, text, 1].
+        evenly: bool[batch, text, 1], tokens after a marker without a medium, which see everything
+            evenly; None where there can be none.
     """
 
-    __slots__ = ("mask", "rows", "sees_any")
+    __slots__ = ("evenly", "mask", "rows", "sees_any")
 
     def __init__(
-        self, rows: Tensor, positions: Tensor, tokens: Tensor, attend: str, latents: int
+        self,
+        rows: Tensor,
+        positions: Tensor,
+        tokens: Tensor,
+        attend: str,
+        latents: int,
+        *,
+        surplus: bool = False,
     ) -> None:
         visible = visible_media(positions, tokens, attend)
+        self.evenly: Tensor | None = None
+        if surplus:
+            empty = surplus_places(rows, positions)[:, None]
+            self.evenly = (visible & empty).any(-1, keepdim=True)
+            every = visible_media(positions, tokens, "all") & ~empty
+            visible = torch.where(self.evenly, every, visible)
         self.rows = rows.clamp(min=0)
         self.sees_any = visible.any(-1, keepdim=True)
         # A token that sees nothing is let look everywhere and its result struck out afterwards: a
@@ -48,7 +64,8 @@ class MediaView:
             return self
         moved = object.__new__(type(self))
         for name in MediaView.__slots__:
-            setattr(moved, name, getattr(self, name).to(device))
+            value = getattr(self, name)
+            setattr(moved, name, None if value is None else value.to(device))
         return moved
 
 
@@ -106,8 +123,12 @@ class OtterCrossAttentionBlock(GradientCheckpointingLayer):
         if view is not None:
             view = view.to(hidden_states.device)
             keys, values = self._key_values(hidden_states, media_states, memory)
+            normed = self.norm(hidden_states.to(dtype))
+            if view.evenly is not None:
+                # Without a bias, a query of zeros is drawn to every key alike.
+                normed = normed.masked_fill(view.evenly, 0.0)
             attended = self.attention(
-                self.norm(hidden_states.to(dtype)),
+                normed,
                 _of_rows(keys, view.rows),
                 _of_rows(values, view.rows),
                 view.mask,

@@ -48,7 +48,7 @@ class OtterGenerationMixin(GenerationMixin):
             media_index: as in ``forward``.
             vision_states: instead of ``pixel_values``, from ``encode_media``.
             **kwargs: as in ``GenerationMixin.generate``; with ``past_key_values`` of an earlier
-                call, give only new pictures.
+                call, give only new pictures; ``check_media=False`` as in ``forward``.
 
         Raises:
             ValueError: ``prefill_chunk_size``, which would part a text from its pictures.
@@ -84,7 +84,8 @@ class OtterGenerationMixin(GenerationMixin):
         )
         if is_first_iteration or kwargs.get("use_cache") is False:
             model_inputs["vision_states"] = vision_states
-        model_inputs["check_media"] = bool(is_first_iteration)
+        asked = kwargs.get("check_media", True)
+        model_inputs["check_media"] = bool(is_first_iteration and asked)
         return model_inputs
 
     def _expand_inputs_for_generation(

@@ -69,6 +69,44 @@ def visible_media(positions: Tensor, tokens: Tensor, attend: str) -> Tensor:
     return announced & (run[:, None, :] == run.gather(1, latest.clamp(min=0))[..., None])
 
 
+def with_surplus_marker(
+    is_marker: Tensor, rows: Tensor, positions: Tensor, start: Tensor | int = 0
+) -> tuple[Tensor, Tensor]:
+    """Add the first marker of each row that no medium is left for, as a place without a medium.
+
+    For ``<i> a <i> b``, with one medium for its two markers::
+
+        rows        7          becomes   7  -1
+        positions   0          becomes   0   2
+
+    It is added only if a row has such a marker, and to a compiled graph always.
+
+    Args:
+        is_marker: bool[batch, text].
+        rows: long[batch, media], -1 where a row has no such medium.
+        positions: long[batch, media], from :func:`marker_positions`.
+        start: position of the first column of ``is_marker``.
+
+    Returns:
+        rows and positions, long[batch, media] or long[batch, media + 1] each.
+    """
+    left_over = is_marker & (is_marker.cumsum(-1) > rows.ge(0).sum(-1, keepdim=True))
+    any_left = left_over.any(-1, keepdim=True)
+    if not torch.compiler.is_compiling() and not bool(any_left.any()):
+        return rows, positions
+    first = left_over.long().argmax(-1, keepdim=True) + start
+    rows = torch.cat([rows, torch.full_like(first, -1)], 1)
+    positions = torch.cat([positions, first.masked_fill(~any_left, ABSENT)], 1)
+    # A row with fewer media than others has its empty places before this one.
+    positions, order = positions.sort(dim=1, stable=True)
+    return rows.gather(1, order), positions
+
+
+def surplus_places(rows: Tensor, positions: Tensor) -> Tensor:
+    """bool[batch, media], the places that :func:`with_surplus_marker` added."""
+    return (rows < 0) & (positions < ABSENT)
+
+
 def window_width(positions: Tensor, attend: str) -> int:
     """The most media that a token after all of them can see: what decoding has to read.
 

@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -24,10 +25,11 @@ from otter.model.conditioning import Conditioning, call_with, check_markers, tak
 from otter.model.config import OtterConfig
 from otter.model.cross_attention import MediaView, OtterCrossAttentionBlock
 from otter.model.generation import OtterGenerationMixin
-from otter.model.media_mask import latest_media, marker_positions
+from otter.model.media_mask import latest_media, marker_positions, with_surplus_marker
+from otter.model.older_checkpoints import refuse_older_checkpoint
 from otter.model.resampler import OtterResampler
 from otter.model.vision import VisionStates, encode_media
-from otter.model.vision_memory import find_vision_memory, make_vision_memory
+from otter.model.vision_memory import find_vision_memory, has_seen_media, make_vision_memory
 
 
 @dataclass
@@ -56,7 +58,13 @@ class OtterPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
-        """As for any model; a quantization config that spares nothing spares what Otter trains."""
+        """As for any model; a quantization config that spares nothing spares what Otter trains.
+
+        Raises:
+            ValueError: a checkpoint of 2023, with the command that converts it.
+        """
+        if given := kwargs.get("pretrained_model_name_or_path", next(iter(args), None)):
+            refuse_older_checkpoint(Path(given, kwargs.get("subfolder") or ""))
         kwargs["quantization_config"] = spare_from_quantization(kwargs.get("quantization_config"))
         return super().from_pretrained(*args, **kwargs)
 
@@ -110,7 +118,9 @@ class OtterForConditionalGeneration(OtterPreTrainedModel, OtterGenerationMixin):
             hook = functools.partial(self._before_layer, index)
             layer.register_forward_pre_hook(hook, with_kwargs=True)
         self._layers_get_keywords = layers_get_keywords(self.language_model, layers[0])
-        self._language_keywords = accepted_keywords(self.language_model.forward)[0]
+        self._language_keywords, self._takes_any_keyword = accepted_keywords(
+            self.language_model.forward
+        )
         self.post_init()
         self.set_generation_defaults()
 
@@ -180,7 +190,8 @@ class OtterForConditionalGeneration(OtterPreTrainedModel, OtterGenerationMixin):
                 markers are still read there.
             use_cache: whether to make a cache; by default not while training.
             logits_to_keep: only the last so many logits, or those at these places; 0 for all.
-            check_media: whether markers and media are counted; ``generate`` does it once.
+            check_media: whether markers and media are counted; ``generate`` does it once. Media
+                that are left over when they are not counted are seen by no token.
             **kwargs: ``num_items_in_batch`` for the loss; ``output_attentions`` and
                 ``output_hidden_states`` for the language model.
 
@@ -197,7 +208,14 @@ class OtterForConditionalGeneration(OtterPreTrainedModel, OtterGenerationMixin):
         if vision_states is None and pixel_values is not None:
             vision_states = self.encode_media(pixel_values, media_index)
         if check_media and not torch.compiler.is_compiling():
-            check_markers(input_ids, self.config.image_token_id, vision_states, text.shape[0])
+            check_markers(
+                input_ids,
+                self.config.image_token_id,
+                vision_states,
+                text.shape[0],
+                surplus=self.config.surplus_markers == "uniform",
+                remembered=past_key_values is not None and has_seen_media(past_key_values),
+            )
         past_key_values, use_cache = self._cache(past_key_values, use_cache)
         conditioning = self._conditioning(input_ids, text.shape[1], vision_states, past_key_values)
         arguments = {
@@ -261,30 +279,57 @@ class OtterForConditionalGeneration(OtterPreTrainedModel, OtterGenerationMixin):
         memory = None if cache is None else find_vision_memory(cache)
         start = 0 if cache is None else cache.get_seq_length()
         attend, latents = self.config.attend, self.config.num_latents
-        if vision_states is not None and input_ids is not None:
-            rows = vision_states.rows.to(input_ids.device)
+        surplus = self.config.surplus_markers == "uniform"
+        states = None if vision_states is None else vision_states.states
+        rows = None if vision_states is None else vision_states.rows
+        if surplus and rows is None and memory is not None and memory.rows is not None:
+            rows = self._no_media_for_markers(input_ids)
+        if rows is not None and input_ids is not None:
+            rows = rows.to(input_ids.device)
             tokens = torch.arange(length, device=input_ids.device) + start
             marker: Any = self.config.image_token_id
-            positions = marker_positions(input_ids.eq(marker), rows, start)
+            is_marker = input_ids.eq(marker)
+            positions = marker_positions(is_marker, rows, start)
+            if surplus:
+                rows, positions = with_surplus_marker(is_marker, rows, positions, start)
             if cache is not None:
                 memory = make_vision_memory(cache, text.num_hidden_layers)
-                distinct = vision_states.states.shape[0]
-                rows, positions = memory.announce(rows, positions, distinct, attend)
-            view = MediaView(rows, positions, tokens, attend, latents)
-            return Conditioning(vision_states.states, view, memory)
+                distinct = 0 if states is None else states.shape[0]
+                rows, positions = memory.announce(
+                    rows, positions, distinct, attend, surplus=surplus
+                )
+            view = MediaView(rows, positions, tokens, attend, latents, surplus=surplus)
+            return Conditioning(states, view, memory)
         if memory is not None and memory.rows is not None and memory.positions is not None:
             # All media stand before this text, so each of its tokens sees the same of them, and
             # only that need be read.
             rows, positions = latest_media(memory.rows, memory.positions, memory.window)
             first = torch.zeros(1, dtype=torch.long, device=rows.device) + start
-            return Conditioning(None, MediaView(rows, positions, first, attend, latents), memory)
+            view = MediaView(rows, positions, first, attend, latents, surplus=surplus)
+            return Conditioning(None, view, memory)
         return Conditioning()
+
+    def _no_media_for_markers(self, input_ids: Tensor | None) -> Tensor | None:
+        """An index of no media for a continued text that has a marker; None where it has none."""
+        # A compiled step has no time to look: generation suppresses the marker anyway.
+        if input_ids is None or torch.compiler.is_compiling():
+            return None
+        marker: Any = self.config.image_token_id
+        if not bool(input_ids.eq(marker).any()):
+            return None
+        return input_ids.new_empty((input_ids.shape[0], 0))
 
     def _run_language_model(
         self, conditioning: Conditioning, arguments: dict[str, Any]
     ) -> CausalLMOutputWithPast:
         """Call the language model with what it accepts, and see that every block ran."""
-        accepted = {n: value for n, value in arguments.items() if n in self._language_keywords}
+        # Newer language models do not name what only their decorators read.
+        accepted = {
+            name: value
+            for name, value in arguments.items()
+            if name in self._language_keywords
+            or (self._takes_any_keyword and name.startswith("output_") and value is not None)
+        }
         output: CausalLMOutputWithPast = call_with(
             conditioning, self.language_model, accepted, by_keyword=self._layers_get_keywords
         )

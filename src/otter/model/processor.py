@@ -10,7 +10,8 @@ shown in five turns is decoded, preprocessed and encoded once:
 """
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from otter.model.batching import distinct_images, rows_of_media
 from otter.model.messages import without_media
+from otter.model.older_checkpoints import refuse_older_checkpoint
 from otter.model.padding import Layout, Side, padded, take_layout
 from otter.model.pixels import pixel_values
 from otter.prompt import (
@@ -43,7 +45,8 @@ class OtterProcessor(ProcessorMixin):
         tokenizer: a fast tokenizer; ``<|endofchunk|>``, ``<image>``, ``<answer>`` are added where
             missing, and ``<pad>`` where it has no pad token (then resize the model's embeddings to
             ``len(tokenizer)``).
-        chat_template: how turns are written; the default is :data:`otter.prompt.CHAT_TEMPLATE`.
+        chat_template: how turns are written, such as :func:`otter.prompt.chat_template` of another
+            style; the default is :data:`otter.prompt.CHAT_TEMPLATE`.
         num_frames: how many frames are taken from a video file.
     """
 
@@ -63,6 +66,12 @@ class OtterProcessor(ProcessorMixin):
             tokenizer.add_special_tokens({"pad_token": PAD})
         self.num_frames = num_frames
         super().__init__(image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Self:
+        """As for any processor; a checkpoint of 2023 has none, which is said with what to do."""
+        refuse_older_checkpoint(Path(pretrained_model_name_or_path, kwargs.get("subfolder") or ""))
+        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     @property
     def image_token_id(self) -> int:
@@ -140,11 +149,14 @@ class OtterProcessor(ProcessorMixin):
                     f"{len(expected)}; the chat template must wrap each answer in one block "
                     "{% generation %}...{% endgeneration %}"
                 )
-        starts_late = np.roll(ids, 1, axis=1)[first] != self.answer_token_id
-        if starts_late.any() or (ids[last] != self.end_of_chunk_token_id).any():
+        # Not every style says where an answer begins.
+        marked = ANSWER in self.chat_template
+        starts_late = marked and (np.roll(ids, 1, axis=1)[first] != self.answer_token_id).any()
+        if starts_late or (ids[last] != self.end_of_chunk_token_id).any():
             raise ValueError(
-                f"the learned tokens do not run from {ANSWER} to {END_OF_CHUNK}: this tokenizer's "
-                "character offsets cannot be used for labels; report it with the tokenizer's name"
+                f"the learned tokens do not run from {ANSWER if marked else 'the answer'} to "
+                f"{END_OF_CHUNK}: this tokenizer's character offsets cannot be used for labels; "
+                "report it with the tokenizer's name"
             )
         table = padded(weights, 0.0, "right", dtype=np.float32)
         turn = np.maximum(first.cumsum(axis=1) - 1, 0)  # which answer each token belongs to

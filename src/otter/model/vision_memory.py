@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin, DummyLayer
 
-from otter.model.media_mask import ABSENT, window_width
+from otter.model.media_mask import ABSENT, surplus_places, window_width
 
 
 class VisionMemoryLayer(DummyLayer):
@@ -24,8 +24,7 @@ class VisionMemoryLayer(DummyLayer):
         text_layer: a layer of the same cache that knows how long the text is.
 
     Attributes:
-        rows: long[batch, media], which of the kept media each one is; meaningless where
-            ``positions`` is ABSENT.
+        rows: long[batch, media], which of the kept media each one is, -1 for none.
         positions: long[batch, media], where it was announced; rising along each row.
         window: the most media that a token after all of them can see.
     """
@@ -42,7 +41,13 @@ class VisionMemoryLayer(DummyLayer):
         self.window = 0
 
     def announce(
-        self, rows: Tensor, positions: Tensor, distinct: int, attend: str
+        self,
+        rows: Tensor,
+        positions: Tensor,
+        distinct: int,
+        attend: str,
+        *,
+        surplus: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Add media that come with new text; their keys and values follow through :meth:`append`.
 
@@ -51,11 +56,13 @@ class VisionMemoryLayer(DummyLayer):
             positions: long[batch, media], ABSENT for none.
             distinct: number of new distinct media.
             attend: what a token sees, as in the config.
+            surplus: whether there may be places of markers without a medium, after which a token
+                sees everything.
 
         Returns:
             rows and positions of everything remembered.
         """
-        rows = rows.clamp(min=0) + self._distinct
+        rows = torch.where(rows < 0, rows, rows + self._distinct)
         self._distinct += distinct
         if self.rows is not None and self.positions is not None:
             rows, positions = (
@@ -67,7 +74,8 @@ class VisionMemoryLayer(DummyLayer):
             positions, order = positions.sort(dim=1, stable=True)
             rows = rows.gather(1, order)
         self.rows, self.positions = rows, positions
-        self.window = window_width(positions, attend)
+        everything = surplus and bool(surplus_places(rows, positions).any())
+        self.window = window_width(positions, "all" if everything else attend)
         return rows, positions
 
     def append(self, block: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,6 +132,12 @@ def find_vision_memory(cache: Cache) -> VisionMemoryLayer | None:
     """The memory of a cache that has seen pictures, else None."""
     last = cache.layers[-1] if cache.layers else None
     return last if isinstance(last, VisionMemoryLayer) else None
+
+
+def has_seen_media(cache: Cache) -> bool:
+    """Whether any row of a cache has been shown anything."""
+    memory = find_vision_memory(cache)
+    return memory is not None and memory.rows is not None
 
 
 def make_vision_memory(cache: Cache, num_hidden_layers: int) -> VisionMemoryLayer:
