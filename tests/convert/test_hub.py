@@ -71,6 +71,13 @@ def test_an_id_is_fetched_when_that_is_asked_for(the_hub: Hub) -> None:
     assert "*.bin" in second  # the same weights once more
 
 
+def test_a_tokenizer_is_found_and_fetched_without_the_weights_beside_it(the_hub: Hub) -> None:
+    the_hub.files = ["tokenizer.json", "model.safetensors"]
+    for allowed in (False, True):
+        find("openai/clip", weights=False, allow_download=allowed)
+        assert {"*.safetensors", "*.bin"} <= set(the_hub.asked[-1][1])
+
+
 def test_a_cache_without_the_pickles_beside_safetensors_is_whole(the_hub: Hub) -> None:
     (the_hub.folder / "model.safetensors").touch()
     the_hub.error = IncompleteSnapshotError("parts are missing", str(the_hub.folder))

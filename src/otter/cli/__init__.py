@@ -9,7 +9,10 @@ from typing import Annotated
 import typer
 
 from otter.cli.ask import AskCommand, ask
+from otter.cli.convert import convert
+from otter.cli.inspecting import inspect
 from otter.cli.nano import app as nano
+from otter.cli.new import new
 from otter.cli.quickstart import quickstart
 
 app = typer.Typer(
@@ -23,6 +26,9 @@ app = typer.Typer(
 
 app.command("quickstart", short_help="See what worked examples do for learning.")(quickstart)
 app.command("ask", cls=AskCommand)(ask)
+app.command("new", short_help="Compose an untrained Otter.")(new)
+app.command("inspect", short_help="Look at a checkpoint.")(inspect)
+app.command("convert", short_help="Convert a checkpoint of 2023, or back.")(convert)
 app.add_typer(nano, name="nano")
 
 

@@ -23,10 +23,16 @@ _FOR_OTHERS = [
 ]
 # Not needed beside safetensors files, which hold the same.
 _PICKLES = ["*.bin", "*.pt", "*.pth", "*.ckpt"]
+_WEIGHTS = ["*.safetensors", *_PICKLES]
 
 
 def find_folder(
-    name_or_path: str | Path, *, what: str, option: str, allow_download: bool = False
+    name_or_path: str | Path,
+    *,
+    what: str,
+    option: str,
+    allow_download: bool = False,
+    weights: bool = True,
 ) -> Path:
     """The folder of a model.
 
@@ -36,6 +42,7 @@ def find_folder(
         what: what is looked for, in messages: "the vision tower".
         option: where it was given: ``--vision-tower``.
         allow_download: whether an id that is not in the local cache may be fetched.
+        weights: whether its weights are needed; a tokenizer is a small part of a model.
 
     Raises:
         FileNotFoundError: it is in no place that may be looked at; the message says how to get it.
@@ -59,7 +66,7 @@ def find_folder(
             "weights, or the id of a model on the Hugging Face hub such as owner/name"
         )
     try:
-        return _fetched(name) if allow_download else _cached(name)
+        return _fetched(name, weights) if allow_download else _cached(name, weights)
     except HFValidationError as error:
         raise FileNotFoundError(
             f"{given}: neither a folder nor an id of the Hugging Face hub ({error}); expected "
@@ -93,10 +100,11 @@ def find_folder(
         ) from error
 
 
-def _cached(name: str) -> Path:
+def _cached(name: str, weights: bool) -> Path:
     """What the cache holds, where that is all that is needed."""
+    unneeded = [*_FOR_OTHERS, *([] if weights else _WEIGHTS)]
     try:
-        return Path(snapshot_download(name, local_files_only=True, ignore_patterns=_FOR_OTHERS))
+        return Path(snapshot_download(name, local_files_only=True, ignore_patterns=unneeded))
     except IncompleteSnapshotError as error:
         folder = Path(error.snapshot_path)
         if not _has_safetensors(file.name for file in folder.iterdir()):
@@ -105,9 +113,11 @@ def _cached(name: str) -> Path:
         return Path(snapshot_download(name, local_files_only=True, ignore_patterns=patterns))
 
 
-def _fetched(name: str) -> Path:
+def _fetched(name: str, weights: bool) -> Path:
     files = HfApi().list_repo_files(name)
     unneeded = [*_FOR_OTHERS, *(_PICKLES if _has_safetensors(files) else [])]
+    if not weights:
+        unneeded += _WEIGHTS
     return Path(snapshot_download(name, ignore_patterns=unneeded))
 
 

@@ -99,5 +99,9 @@ def _check_language_model(path: Path, blocks: Blocks, folder: Path, text: PreTra
 def _folder(options: Options, given: str, what: str, of: str = "") -> Path:
     option = f"--{what.replace(' ', '-')}"
     return find_folder(
-        given, what=f"the {what}{of}", option=option, allow_download=options.allow_download
+        given,
+        what=f"the {what}{of}",
+        option=option,
+        allow_download=options.allow_download,
+        weights=what != "tokenizer",
     )

@@ -95,6 +95,7 @@ def _tokenizer_folder(found: Found, base: Found, language_model: str, options: O
         what=f"the tokenizer of its {language_model} (a 2023 checkpoint does not hold one)",
         option="--tokenizer",
         allow_download=options.allow_download,
+        weights=False,
     )
 
 
