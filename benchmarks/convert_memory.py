@@ -180,7 +180,7 @@ def check(folder: Path, dtype: torch.dtype, shapes: Mapping[str, Sequence[int]])
     Raises:
         ValueError: one differs, or is missing.
     """
-    found = {}
+    found: dict[str, Tensor] = {}
     for file in folder.glob("*.safetensors"):
         with safe_open(file, framework="pt") as opened:
             names = set(opened.keys())

@@ -1,4 +1,4 @@
-"""Writes the tables of README.md from benchmarks/results; ``--check`` only compares.
+"""Writes the tables of README.md and docs/ from benchmarks/results; ``--check`` only compares.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` and is made from
 ``benchmarks/results/NAME.json``; benchmarks/README.md describes such a file.
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RESULTS = ROOT / "benchmarks" / "results"
 
 PLACE = re.compile(
@@ -20,16 +20,21 @@ PLACE = re.compile(
 REQUIRED = ("title", "command", "hardware", "seconds", "date", "seeds", "figures")
 
 
-def fill(text: str, results: Path = RESULTS) -> str:
+def fill(text: str, results: Path = RESULTS, link: str = "benchmarks/results") -> str:
     """The text with every table written anew.
+
+    Args:
+        text: of a document.
+        results: where the files are.
+        link: the same folder as seen from the document.
 
     Raises:
         ValueError: a table names no file, or its file lacks something.
     """
-    return PLACE.sub(lambda place: _filled(place, results), text)
+    return PLACE.sub(lambda place: _filled(place, results, link), text)
 
 
-def render(name: str, result: dict[str, Any]) -> str:
+def render(name: str, result: dict[str, Any], link: str = "benchmarks/results") -> str:
     """One table in Markdown, and below it where its numbers come from.
 
     Raises:
@@ -55,19 +60,19 @@ def render(name: str, result: dict[str, Any]) -> str:
         f"| {row} | {' | '.join(cells.get((row, column), '–') for column in columns)} |"
         for row in rows
     ]
-    return "\n".join([*lines, "", _source(name, result)])
+    return "\n".join([*lines, "", _source(name, result, link)])
 
 
-def _filled(place: re.Match[str], results: Path) -> str:
+def _filled(place: re.Match[str], results: Path, link: str) -> str:
     name = place["name"]
     file = results / f"{name}.json"
     if not file.exists():
         raise ValueError(
-            f"README.md has a table {name!r}, but there is no {file.name} in {results}"
+            f"a document has a table {name!r}, but there is no {file.name} in {results}"
         )
     return (
         place["head"]
-        + render(name, json.loads(file.read_text(encoding="utf-8")))
+        + render(name, json.loads(file.read_text(encoding="utf-8")), link)
         + "\n"
         + place["tail"]
     )
@@ -88,7 +93,7 @@ def _number(value: float, unit: str) -> str:
     return f"{value:,.0f} {unit}".strip() if abs(value) >= 100 else f"{value:.3g} {unit}".strip()
 
 
-def _source(name: str, result: dict[str, Any]) -> str:
+def _source(name: str, result: dict[str, Any], link: str) -> str:
     counts = sorted({cell["n"] for cell in result["figures"] if "n" in cell})
     units = {cell.get("unit", "%") for cell in result["figures"]}
     parts = ["per cent"] if units == {"%"} else []
@@ -108,19 +113,26 @@ def _source(name: str, result: dict[str, Any]) -> str:
     ]
     text = "; ".join(parts)
     text = text if text.startswith("`") else f"{text[0].upper()}{text[1:]}"
-    return f"{text}. [{name}.json](benchmarks/results/{name}.json)"
+    return f"{text}. [{name}.json]({link}/{name}.json)"
 
 
 def main() -> int:
     """Write, or with ``--check`` compare; the exit code is 1 when they differ."""
-    before = README.read_text(encoding="utf-8")
-    after = fill(before)
-    if "--check" in sys.argv[1:]:
-        if before != after:
-            print("README.md differs from benchmarks/results: run python benchmarks/tables.py")
-        return int(before != after)
-    README.write_text(after, encoding="utf-8")
-    return 0
+    different = 0
+    for document in DOCUMENTS:
+        before = document.read_text(encoding="utf-8")
+        after = fill(before, link=link_from(document))
+        if "--check" not in sys.argv[1:]:
+            document.write_text(after, encoding="utf-8")
+        elif before != after:
+            print(f"{document.name} differs from the results: run python benchmarks/tables.py")
+            different = 1
+    return different
+
+
+def link_from(document: Path) -> str:
+    """The results folder as seen from a document."""
+    return "../" * (len(document.relative_to(ROOT).parts) - 1) + "benchmarks/results"
 
 
 if __name__ == "__main__":

@@ -50,8 +50,11 @@ RESULT = {
 }
 
 
-def test_the_tables_of_the_readme_are_those_of_the_files() -> None:
-    assert tables.fill(README) == README, "run: .venv/bin/python benchmarks/tables.py"
+@pytest.mark.parametrize("document", tables.DOCUMENTS, ids=lambda document: document.name)
+def test_the_tables_of_the_documents_are_those_of_the_files(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    filled = tables.fill(text, link=tables.link_from(document))
+    assert filled == text, "run: .venv/bin/python benchmarks/tables.py"
 
 
 def test_no_figure_stands_in_a_table_outside_the_generated_ones() -> None:

@@ -21,13 +21,14 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Conve
 
     def make(name: str) -> Converted:
         if name not in done:
-            done[name] = _convert(name, tmp_path_factory.mktemp(name))
+            done[name] = convert_fixture(name, tmp_path_factory.mktemp(name))
         return done[name]
 
     return make
 
 
-def _convert(name: str, scratch: Path) -> Converted:
+def convert_fixture(name: str, scratch: Path) -> Converted:
+    """Convert one of them, as a user would, into a folder below ``scratch``."""
     destination = scratch / "native"
     if name in OTTER_NAMES:
         original = otter(name)

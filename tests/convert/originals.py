@@ -114,24 +114,17 @@ class Converted:
         return {name: [target for _, target in sorted(parts)] for name, parts in found.items()}
 
     def forward(self, case: str) -> OtterOutput:
-        """What ours makes of the very tensors that the original was given.
-
-        Logits, and so the loss, are cut to the tokens that the original knew: an OPT, which has a
-        token for padding of its own, gets one more for ``<answer>``.
-        """
+        """What ours makes of the very tensors that the original was given."""
         text = self.original.text(case)
         mask = text.get("attention_mask", torch.ones_like(text["input_ids"]))
         output: OtterOutput = self.model(
             **text,
             pixel_values=self.original.dense(case),
+            labels=self.original.tensors.get(f"{case}/labels"),
             position_ids=self.positions(mask),
             # The original was given pictures without a marker, too.
             check_media=False,
         )
-        known = int(self.original.tensors["columns"][-1]) + 1
-        output.logits = output.logits[..., :known]
-        if (labels := self.original.tensors.get(f"{case}/labels")) is not None:
-            output.loss = self.model.loss_function(output.logits, labels, vocab_size=known)
         return output
 
     def logits_difference(self, case: str) -> float:

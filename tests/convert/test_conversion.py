@@ -173,11 +173,17 @@ def test_the_row_of_the_pad_token_becomes_that_of_the_answer_token(tmp_path: Pat
     assert processor.tokenizer.pad_token == processor.tokenizer.eos_token
 
 
-def test_a_tokenizer_with_a_pad_token_of_its_own_gets_one_row_more(tmp_path: Path) -> None:
+def test_a_row_for_the_answer_token_is_added_only_where_it_is_written(tmp_path: Path) -> None:
+    """The tokenizer of OPT has a pad token of its own, so OpenFlamingo kept no row to take."""
     audit = openflamingo(OPT / "checkpoint.pt", tmp_path / "native", of=OPT)
-    assert any(note.startswith("1 embedding row(s) added") for note in audit.notes)
+    assert any("has no embedding row: openflamingo does not write it" in n for n in audit.notes)
     model = OtterForConditionalGeneration.from_pretrained(tmp_path / "native")
-    assert model.get_input_embeddings().weight.shape[0] == model.config.answer_token_id + 1
+    assert model.get_input_embeddings().weight.shape[0] == 302
+    assert model.config.answer_token_id is None
+    audit = openflamingo(OPT / "checkpoint.pt", tmp_path / "tuned", of=OPT, template="otter")
+    assert any(note.startswith("1 embedding row(s) added") for note in audit.notes)
+    model = OtterForConditionalGeneration.from_pretrained(tmp_path / "tuned")
+    assert model.get_input_embeddings().weight.shape[0] == model.config.answer_token_id + 1 == 303
 
 
 def test_the_training_form_of_the_tokenizer_gives_the_same_ids(tmp_path: Path) -> None:
@@ -339,9 +345,7 @@ def test_a_published_checkpoint_is_known_by_its_blocks(tmp_path: Path) -> None:
 
 
 def test_a_missing_language_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConversionError, match=r"do not hold their language model.*--language"
-    ):
+    with pytest.raises(ConversionError, match=r"do not hold their language model.*--language"):
         openflamingo(LLAMA / "checkpoint.pt", tmp_path / "native", language_model=None)
     with pytest.raises(
         FileNotFoundError, match="--language-model nobody/nothing: neither a folder"
@@ -350,9 +354,7 @@ def test_a_missing_language_model_is_named(tmp_path: Path) -> None:
 
 
 def test_heads_that_no_tensor_tells_have_to_be_given(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConversionError, match=r"resampler is 32 wide inside.*--resampler-heads"
-    ):
+    with pytest.raises(ConversionError, match=r"resampler is 32 wide inside.*--resampler-heads"):
         openflamingo(LLAMA / "checkpoint.pt", tmp_path / "n", resampler_heads=None)
     with pytest.raises(ConversionError, match="--cross-attention-heads 5: does not divide"):
         openflamingo(LLAMA / "checkpoint.pt", tmp_path / "n", cross_attention_heads=5)

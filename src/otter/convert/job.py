@@ -152,7 +152,8 @@ def make_processor(
         image_processor(transform, size), tokenizer, chat_template=chat_template(style, bos=bos)
     )
     config.image_token_id = processor.image_token_id
-    config.answer_token_id = processor.answer_token_id
+    rows: int = config.text_config.vocab_size  # type: ignore[union-attr]
+    config.answer_token_id = processor.answer_token_id if processor.answer_token_id < rows else None
     config.end_of_chunk_token_id = processor.end_of_chunk_token_id
     notes += [f"template: {style}", f"pictures: {transform}, {size} px"]
     return processor

@@ -1,6 +1,7 @@
 """OpenFlamingo: the trained weights in a .pt file, its language model and tower elsewhere."""
 
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedConfig
 
@@ -24,6 +25,10 @@ from otter.convert.skeleton import Skeleton, language_model_layers
 from otter.convert.sources import open_weights
 from otter.convert.tokens import openflamingo_tokenizer, writes_bos
 from otter.model.config import OtterConfig
+from otter.prompt import ANSWER, chat_template
+
+STYLE = "openflamingo"
+"""How OpenFlamingo wrote turns."""
 
 
 def openflamingo_job(found: Found, options: Options) -> Job:
@@ -41,9 +46,7 @@ def openflamingo_job(found: Found, options: Options) -> Job:
         folder if options.tokenizer is None else _folder(options, options.tokenizer, "tokenizer")
     )
     tokenizer = openflamingo_tokenizer(tokens)
-    notes = fit_vocabulary(
-        text, embedding_rows(found.weights), len(tokenizer), "OpenFlamingo had no answer token"
-    )
+    notes = _fit_vocabulary(text, tokenizer, embedding_rows(found.weights), options)
     config = OtterConfig(
         vision_config=vision_config(read_config(tower)),
         text_config=text,
@@ -55,7 +58,7 @@ def openflamingo_job(found: Found, options: Options) -> Job:
         tokenizer,
         options,
         notes,
-        style="openflamingo",
+        style=STYLE,
         transform="clip",
         bos=writes_bos(tokenizer),
     )
@@ -70,6 +73,18 @@ def openflamingo_job(found: Found, options: Options) -> Job:
         weights["vision tower"] = open_weights(tower)
         sources.append(vision_tower_source(weights["vision tower"]))
     return Job(found.kind, config, processor, skeleton, sources, weights, notes)
+
+
+def _fit_vocabulary(text: Any, tokenizer: Any, rows: int, options: Options) -> list[str]:
+    """Add a row for ``<answer>`` only where the template writes it and none is free."""
+    answer: int = tokenizer.convert_tokens_to_ids(ANSWER)
+    if answer < rows or ANSWER in chat_template(options.template or STYLE):
+        return fit_vocabulary(text, rows, len(tokenizer), "OpenFlamingo had no answer token")
+    fit_vocabulary(text, rows, answer, "")
+    return [
+        f"{ANSWER} has no embedding row: {STYLE} does not write it; to tune on another template, "
+        "give it now"
+    ]
 
 
 def _language_model_folder(blocks: Blocks, options: Options) -> Path:

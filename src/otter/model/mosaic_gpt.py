@@ -301,7 +301,7 @@ class MosaicGPTModel(MosaicGPTPreTrainedModel):
         if attention_mask is None:
             mask = mask[:1]  # all rows alike, and a bias for each would be large
         if mask.dtype == torch.bool:
-            return torch.where(mask, bias.to(embeds.dtype), lowest)
+            return bias.to(embeds.dtype).masked_fill(~mask, lowest)
         return (mask + bias).clamp(min=lowest).to(embeds.dtype)
 
 

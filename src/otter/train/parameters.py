@@ -113,7 +113,8 @@ class NewTokenRows:
 
     def __init__(self, model: OtterForConditionalGeneration) -> None:
         config = model.config
-        ids = (config.end_of_chunk_token_id, config.image_token_id, config.answer_token_id)
+        tokens = (config.end_of_chunk_token_id, config.image_token_id, config.answer_token_id)
+        ids = [token for token in tokens if token is not None]
         self._ids = torch.tensor(ids, device=model.device)
         self._tables = _embedding_tables(model)
         self.rows: dict[str, nn.Parameter] = {}
