@@ -278,6 +278,30 @@ def test_frames_are_spread_evenly_over_a_video(name: str, codec: str, tmp_path: 
     assert np.abs(np.array(brightness) - [0, 63, 127, 191, 255]).max() < 8
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.h264", "libx264")])
+def test_frames_of_a_stretch_come_from_within_it(name: str, codec: str, tmp_path: Path) -> None:
+    write_video(tmp_path / name, 41, codec)  # at 10 frames a second
+
+    def brightness(**stretch: float) -> list[int]:
+        frames = open_clip(tmp_path / name, 3, **stretch)  # type: ignore[arg-type]
+        return [round(np.asarray(frame)[:, 40:].mean() * 40 / 255) for frame in frames]
+
+    rate = 1 if name.endswith("mp4") else 0.4  # a raw stream is taken for 25 frames a second
+    assert brightness(start=1.0 * rate, end=3.1 * rate) == [10, 20, 30]
+    assert brightness(start=2.0 * rate) == [20, 30, 40]
+    assert brightness(end=2.1 * rate) == [0, 10, 20]
+    assert brightness(start=4.0 * rate, end=9) == [40]
+
+
+def test_a_stretch_without_frames_is_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", 11)
+    with pytest.raises(MediaError) as error:
+        open_clip(tmp_path / "a.mp4", start=3)
+    assert str(error.value) == (
+        f"{tmp_path}/a.mp4: no frame from 3 s to the end; the video has frames from 0 s to 1 s"
+    )
+
+
 def test_a_short_video_gives_all_its_frames_once(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", 3)
     assert len(open_clip(tmp_path / "a.mp4", frames=8)) == 3

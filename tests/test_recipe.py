@@ -83,7 +83,33 @@ def test_all_problems_are_told_at_once(path: Path) -> None:
         ("data=[]", "data = []: expected at least one [[data]] table with a store"),
         (
             "data.0.shots=some",
-            "data[0].shots = 'some': expected one of 'related', 'none' or an integer of at least 0",
+            "data[0].shots = 'some': expected one of 'related', 'none' or an integer of at least 0 "
+            "or a list of 2 values, each an integer of at least 0 or a table",
+        ),
+        (
+            "data.0.shots=-1",
+            "data[0].shots = -1: expected one of 'related', 'none' or an integer of "
+            "at least 0 or a list of 2 values, each an integer of at least 0 or a table",
+        ),
+        (
+            "data.0.shots=[1, 2, 3]",
+            "data[0].shots = [1, 2, 3]: expected a list of 2 values, each an integer of at least 0",
+        ),
+        ("data.0.shots=[8, 2]", "data[0].shots = [8, 2]: expected [fewest, most]"),
+        (
+            "data.0.shots={0 = 0.5, 4 = 0.2}",
+            "data[0].shots: the probabilities sum to 0.7: expected 1",
+        ),
+        (
+            "data.0.shots={some = 1.0}",
+            "data[0].shots.some: expected a number of examples, such as shots.4 = 0.5",
+        ),
+        ("data.0.shots={2 = -1.0}", "data[0].shots.2 = -1.0: expected a number of at least 0"),
+        ("data.0.max_images=0", "data[0].max_images = 0: expected an integer of at least 1"),
+        (
+            "data.0.example_order=last",
+            "data[0].example_order = 'last': expected one of 'as-stored', 'most-similar-last', "
+            "'shuffled'",
         ),
         (
             "trainable=['tower']",
@@ -122,7 +148,12 @@ def test_a_written_recipe_reads_as_itself() -> None:
     whole = Recipe(
         'a "quoted" name\nand é\x7f',
         "runs/a",
-        (DataPart("x", tasks=("a", "b"), shots=4), DataPart("y", weight=0.25, shots="none")),
+        (
+            DataPart("x", tasks=("a", "b"), shots=4),
+            DataPart("y", weight=0.25, shots="none"),
+            DataPart("z", shots=(2, 8), example_order="most-similar-last", max_images=16),
+            DataPart("w", shots={"0": 0.25, "4": 0.75}, max_tokens=512),
+        ),
         minutes=1.5,
         optimizer=Optimizer(lr=1e-5, lr_scale={"embeddings": 3.0, "resampler": 1e22}),
     )

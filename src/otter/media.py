@@ -10,9 +10,9 @@ import binascii
 import bisect
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -41,6 +41,7 @@ _VIDEO_SUFFIXES = frozenset(
     }
 )
 _EXIF_ORIENTATION = 0x0112
+_TICK = 1e-6  # seconds: 1.2 s written as a fraction and as a float are the same time
 
 
 class MediaError(ValueError):
@@ -216,7 +217,14 @@ def _from_array(picture: Any, max_pixels: int) -> Image.Image:
     return _upright_rgb(image, "an array", max_pixels)
 
 
-def open_clip(path: Path | str, frames: int = 8, max_pixels: int = MAX_PIXELS) -> list[Image.Image]:
+def open_clip(
+    path: Path | str,
+    frames: int = 8,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+) -> list[Image.Image]:
     """Upright RGB frames of a video file, spread evenly from its first frame to its last.
 
     Only the frames asked for are kept, and only the stretches of the file that they need are
@@ -226,9 +234,12 @@ def open_clip(path: Path | str, frames: int = 8, max_pixels: int = MAX_PIXELS) -
         path: the video file.
         frames: how many; a video that has fewer gives all that it has.
         max_pixels: videos with larger frames are refused.
+        start: seconds into the video; frames before are left out.
+        end: seconds into the video; frames from there on are left out.
 
     Raises:
-        MediaError: no such file, no video in it, damaged, or frames larger than ``max_pixels``.
+        MediaError: no such file, no video in it, damaged, frames larger than ``max_pixels``, or no
+            frame between ``start`` and ``end``.
         ImportError: PyAV, the extra ``video``, is not installed.
     """
     if frames < 1:
@@ -243,7 +254,9 @@ def open_clip(path: Path | str, frames: int = 8, max_pixels: int = MAX_PIXELS) -
     if not Path(path).is_file():
         raise MediaError(f"{path}: No such file or directory; check the path")
     try:
-        chosen = [_upright_frame(frame) for frame in _spread(av, str(path), frames, max_pixels)]
+        stretch = _Stretch(start, end)
+        spread = _spread(av, str(path), frames, max_pixels, stretch)
+        chosen = [_upright_frame(frame) for frame in spread]
     except av.error.FFmpegError as error:
         raise MediaError(
             f"{path}: the video cannot be read ({error}); play it elsewhere to check it"
@@ -253,8 +266,28 @@ def open_clip(path: Path | str, frames: int = 8, max_pixels: int = MAX_PIXELS) -
     return chosen
 
 
-def _spread(av: Any, path: str, frames: int, max_pixels: int) -> Iterator[Any]:
-    """The decoded frames of an even spread, in order."""
+class _Stretch(NamedTuple):
+    """From ``start`` on and before ``end``, in seconds; None for the ends of the video."""
+
+    start: float | None
+    end: float | None
+
+    def choose(self, seconds: Sequence[float], path: str) -> slice:
+        """Which of the ascending times are in the stretch."""
+        first = 0 if self.start is None else bisect.bisect_left(seconds, self.start - _TICK)
+        last = len(seconds) if self.end is None else bisect.bisect_left(seconds, self.end - _TICK)
+        if first >= last and seconds:
+            low = "the start" if self.start is None else f"{self.start:g} s"
+            high = "the end" if self.end is None else f"{self.end:g} s"
+            raise MediaError(
+                f"{path}: no frame from {low} to {high}; the video has frames from "
+                f"{seconds[0]:g} s to {seconds[-1]:g} s"
+            )
+        return slice(first, last)
+
+
+def _spread(av: Any, path: str, frames: int, max_pixels: int, stretch: _Stretch) -> Iterator[Any]:
+    """The decoded frames of an even spread over a stretch, in order."""
     with av.open(path) as container:
         if not container.streams.video:
             raise MediaError(f"{path}: there is no video in this file; pass pictures instead")
@@ -266,16 +299,22 @@ def _spread(av: Any, path: str, frames: int, max_pixels: int) -> Iterator[Any]:
         packets = [
             (packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size
         ]
+        unit = float(stream.time_base or 0)
+        origin = stream.start_time or 0
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
     times = sorted(time for time, _ in packets if time is not None)
     if len(times) == len(packets):
         keys = sorted(time for time, is_key in packets if is_key)
-        targets = [times[i] for i in _even(len(times), frames)]
+        inside = times[stretch.choose([(time - origin) * unit for time in times], path)]
+        targets = [inside[i] for i in _even(len(inside), frames)]
         with av.open(path) as container:
             yield from _at_times(container, targets, keys)
         return
     # A raw stream has no time stamps: count by decoding, then decode again.
     with av.open(path) as container:
-        wanted = set(_even(sum(1 for _ in container.decode(video=0)), frames))
+        count = sum(1 for _ in container.decode(video=0))
+    numbers = range(count)[stretch.choose([number / rate for number in range(count)], path)]
+    wanted = {numbers[i] for i in _even(len(numbers), frames)}
     with av.open(path) as container:
         yield from (frame for i, frame in enumerate(container.decode(video=0)) if i in wanted)
 

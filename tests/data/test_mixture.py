@@ -14,7 +14,8 @@ import pytest
 
 import otter.data
 from otter.data import Mixture, Part, Record, Store, StoreWriter
-from otter.data.mixture import LONGEST_PATTERN, Draw, MixtureRow, _quotas, shuffled
+from otter.data.mixture import Draw, MixtureRow
+from otter.data.mixture_order import LONGEST_PATTERN, quotas, shuffled
 
 SOURCE = Path(otter.data.__file__).parents[2]
 
@@ -138,10 +139,10 @@ def test_any_stretch_of_a_mixture_has_nearly_the_right_shares(small: Store, larg
 
 
 def test_a_part_of_any_weight_comes_at_least_once_in_a_pattern() -> None:
-    assert _quotas([1e9, 1e-9]) == [LONGEST_PATTERN, 1]
-    assert _quotas([5.0]) == [1]
-    assert _quotas([3.0, 1.0]) == [768, 256]
-    assert sum(_quotas([1.0, 1.0, 1.0])) == 1024
+    assert quotas([1e9, 1e-9]) == [LONGEST_PATTERN, 1]
+    assert quotas([5.0]) == [1]
+    assert quotas([3.0, 1.0]) == [768, 256]
+    assert sum(quotas([1.0, 1.0, 1.0])) == 1024
 
 
 def test_written_order_is_the_order_of_the_rows(large: Store, small: Store) -> None:

@@ -117,7 +117,7 @@ def test_an_unknown_split_or_task_is_refused_with_the_known_ones(pets: Store) ->
 def test_the_manifest_counts_records_by_task_and_split(pets: Store) -> None:
     manifest = json.loads((pets.folder / "manifest.json").read_text())
     assert manifest == pets.manifest
-    assert (manifest["format"], manifest["version"]) == ("otter-store", 1)
+    assert (manifest["format"], manifest["version"]) == ("otter-store", 2)
     assert (manifest["records"], manifest["images"]) == (5, 4)
     assert manifest["tasks"] == [
         {"task": "cats", "split": "train", "records": 3},
@@ -189,7 +189,7 @@ def test_a_manifest_of_something_else_is_refused(copy: Path) -> None:
     manifest = copy / "manifest.json"
     change(manifest, version=7)
     assert error_of(copy) == (
-        f"{manifest}: version = 7: expected 1. "
+        f"{manifest}: version = 7: expected 1 or 2. "
         "Build the store again, or install the version of Otter that wrote it."
     )
     change(manifest, format="zip")
@@ -244,3 +244,28 @@ def test_a_file_that_is_not_arrow_is_named(copy: Path) -> None:
     records.write_bytes(b"\x00garbage" * (records.stat().st_size // 8))
     assert f"{records}: " in error_of(copy)
     assert "expected an Arrow file. Copy the store again or build it again." in error_of(copy)
+
+
+def test_a_table_with_other_columns_is_named(copy: Path) -> None:
+    aliases, records = copy / "aliases.arrow", copy / "records.arrow"
+    records.write_bytes(aliases.read_bytes())
+    manifest = json.loads((copy / "manifest.json").read_text())
+    entries = {"records.arrow": {"bytes": aliases.stat().st_size}}
+    change(copy / "manifest.json", files={**manifest["files"], **entries})
+    assert error_of(copy).startswith(
+        f"{records}: columns = id string, image int32: expected id string, instruction string, "
+    )
+
+
+def test_a_manifest_names_no_files_but_those_of_a_store(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    files = {**manifest["files"], "../../diary.arrow": {"bytes": 1}}
+    files["records.arrow"] = {"bytes": "many"}
+    change(copy / "manifest.json", files=files)
+    step = "The manifest was changed: copy the store again or build it again."
+    assert error_of(copy) == (
+        "2 problems:\n"
+        f"  {copy}/manifest.json: files.records.arrow.bytes = 'many': expected a number. {step}\n"
+        f"  {copy}/manifest.json: files = '../../diary.arrow': expected files named like "
+        f"records.arrow or records-1.arrow. {step}"
+    )

@@ -9,6 +9,7 @@ import pytest
 
 from otter.data import DataError, Record, Store, StoreWriter
 from otter.data import arrow as arrow_files
+from otter.data.table import ArrowTable
 
 Picture = Callable[[int], bytes]
 
@@ -81,7 +82,7 @@ def test_the_same_bytes_under_two_ids_are_stored_once(tmp_path: Path, picture: P
     assert store.image_count == 2
     assert store.record(0).media == ((0,), (1,), (0,))
     assert [store.image_id(row) for row in (0, 1)] == ["A", "B"]
-    aliases = arrow_files.ArrowTable(tmp_path / "store" / arrow_files.ALIASES)
+    aliases = ArrowTable(tmp_path / "store" / arrow_files.ALIASES, schema=arrow_files.ALIAS_SCHEMA)
     assert [aliases.columns[name][0].to_pylist() for name in ("id", "image")] == [["C"], [0]]
 
 
@@ -119,8 +120,8 @@ def test_every_problem_of_a_store_is_raised_at_once_at_the_end(
         "own, such as with the name of its dataset in front.",
         "store: image 'X': id = given to two different pictures: expected one picture for each "
         "id. Give every picture an id of its own.",
-        "store: record 'B': media[0][1] = 'Y': expected an image that was added (2). "
-        "Add it, or remove it from the record.",
+        "store: record 'B': media[0][1] = 'Y': expected an image or video that was added "
+        "(1). Add it, or remove it from the record.",
         "store: record 'B': related[1] = 'Z': expected a record of this store (6). "
         "Add it, or remove it from the record.",
         "store: record 'D': related = 'E' of a held-out split: expected a record of split "
@@ -173,7 +174,8 @@ def test_an_existing_store_is_replaced_only_when_told(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError) as raised, StoreWriter(folder):
         pass
     assert str(raised.value) == (
-        f"{folder}: exists already: choose another folder, or say overwrite=True"
+        f"{folder}: exists already: choose another folder, or replace it (overwrite=True, "
+        "--overwrite)"
     )
     with pytest.raises(DataError), StoreWriter(folder, overwrite=True) as writer:
         writer.add_record(Record("A", "?", ""))
@@ -234,8 +236,8 @@ def test_only_a_batch_of_rows_is_held_in_memory(
         for number in range(100):
             writer.add_image(f"I{number}", picture(number))
             writer.add_record(Record(str(number), "?", "!" * (number + 1)))
-            for stream in (writer._images, writer._records):
-                assert stream is not None
+            assert writer._files is not None
+            for stream in (writer._files.images, writer._files.records):
                 assert len(stream._columns[0]) < 8
                 assert sum(map(len, stream._columns[2])) < 1000
     assert [Store(tmp_path / "store").record(row).answer for row in (0, 99)] == ["!", "!" * 100]

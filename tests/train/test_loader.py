@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from otter.prompt import Episode, Example
+from otter.prompt import Episode, Example, is_clip
 from otter.recipe import DataPart, Loss, Recipe
-from otter.train.loader import Collator, build_loader, build_mixture
+from otter.train.loader import Collator, TokenCount, build_loader, build_mixture
 
 RecipeFor = Callable[..., Recipe]
 
@@ -59,6 +59,49 @@ def test_shots_say_how_many_examples_come(
     part = replace(recipe.data[0], shots=shots)
     mixture = build_mixture(replace(recipe, data=(part,)), 48)
     assert {len(episode.examples) for episode in mixture} == counts
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        ({"shots": (1, 2)}, {0, 1, 2}),
+        ({"shots": {"0": 0.5, "2": 0.5}}, {0, 1, 2}),
+        ({"shots": {"1": 1.0}}, {0, 1}),
+        ({"max_images": 1, "max_tokens": 10_000}, {0, 1, 2}),
+        ({"max_tokens": 1}, {0}),
+    ],
+)
+def test_parts_of_a_recipe_can_say_all_that_parts_of_a_mixture_can(
+    recipe_for: RecipeFor, changes: dict[str, Any], counts: set[int]
+) -> None:
+    recipe = recipe_for()
+    part = replace(recipe.data[0], **changes)
+    mixture = build_mixture(replace(recipe, data=(part,)), 48)
+    assert {len(episode.examples) for episode in mixture} == counts
+    if "max_images" in changes:
+        for episode in mixture:
+            media = [medium for medium in episode.all_media() if not is_clip(medium)]
+            assert len(media) <= 1
+
+
+def test_examples_of_a_recipe_can_be_turned_round(recipe_for: RecipeFor) -> None:
+    recipe = recipe_for()
+    turned = replace(recipe.data[0], example_order="most-similar-last")
+    stored, other = (
+        build_mixture(replace(recipe, data=(part,)), 48) for part in (recipe.data[0], turned)
+    )
+    for one, two in zip(stored, other, strict=True):
+        assert list(one.examples) == list(two.examples)[::-1]
+
+
+def test_text_is_measured_by_the_models_own_tokens(recipe_for: RecipeFor, processor: Any) -> None:
+    count = TokenCount(processor.tokenizer)
+    assert (count(""), count("colour?")) == (0, 7), "a token for each byte"
+    recipe = recipe_for()
+    # "colour?" and an answer of 3 to 5 letters with what stands around them, and perhaps a picture.
+    part = replace(recipe.data[0], max_tokens=2 * (7 + 5 + 8 + 1))
+    mixture = build_mixture(replace(recipe, data=(part,)), 48, count)
+    assert {len(episode.examples) for episode in mixture} == {0, 1}
 
 
 def test_questions_without_examples_can_be_left_out(recipe_for: RecipeFor) -> None:

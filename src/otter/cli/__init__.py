@@ -10,6 +10,7 @@ import typer
 
 from otter.cli.ask import AskCommand, ask
 from otter.cli.convert import convert
+from otter.cli.data import app as data
 from otter.cli.inspecting import inspect
 from otter.cli.nano import app as nano
 from otter.cli.new import new
@@ -29,6 +30,7 @@ app.command("ask", cls=AskCommand)(ask)
 app.command("new", short_help="Compose an untrained Otter.")(new)
 app.command("inspect", short_help="Look at a checkpoint.")(inspect)
 app.command("convert", short_help="Convert a checkpoint of 2023, or back.")(convert)
+app.add_typer(data, name="data")
 app.add_typer(nano, name="nano")
 
 

@@ -1,26 +1,27 @@
-"""The Arrow files of a store: written row by row in bounded memory, mapped and read by row.
+"""The Arrow files of a store as they are written: row by row, in bounded memory, resumable.
 
-They are Arrow IPC streams, the format of the ``datasets`` library.
+They are Arrow IPC streams, the format of the ``datasets`` library. A stream is a schema message,
+one message for each batch of rows, and an end mark; a file that was cut anywhere is whole again
+when everything behind its last complete message is removed.
 """
 
-import operator
-from bisect import bisect_right
+import os
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import pyarrow as pa
-
-from otter.data.records import DataError, Problem
 
 RECORDS = "records.arrow"
 IMAGES = "images.arrow"
 ALIASES = "aliases.arrow"
+VIDEOS = "videos.arrow"
 
 TEXT_FIELDS = ("id", "instruction", "answer", "task", "source", "split", "language")
 
 BATCH_RECORDS = 16_384
 BATCH_BYTES = 32 * 2**20
+
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
 def _record_schema(reference: pa.DataType) -> pa.Schema:
@@ -36,15 +37,44 @@ IMAGE_SCHEMA = pa.schema(
     [("id", pa.string()), ("sha256", pa.binary(32)), ("bytes", pa.large_binary())]
 )
 ALIAS_SCHEMA = pa.schema([("id", pa.string()), ("image", pa.int32())])
+VIDEO_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("kind", pa.string()),
+        ("path", pa.string()),
+        ("start", pa.float64()),
+        ("end", pa.float64()),
+        ("sha256", pa.string()),
+    ]
+)
+SCHEMAS = {
+    RECORDS: RECORD_SCHEMA,
+    IMAGES: IMAGE_SCHEMA,
+    ALIASES: ALIAS_SCHEMA,
+    VIDEOS: VIDEO_SCHEMA,
+}
 
 
 class ArrowStream:
-    """An Arrow stream file that rows are added to; only one batch of them is held in memory."""
+    """An Arrow stream file that rows are added to; only one batch of them is held in memory.
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    Args:
+        path: the file; what stands there is replaced.
+        schema: the columns.
+        keep: go on behind the first so many bytes of the file, which :func:`whole_batches` counted.
+        rows: how many rows those bytes hold.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, *, keep: int = 0, rows: int = 0) -> None:
+        self.path = path
         self.schema = schema
-        self.rows = 0
-        self._writer = pa.ipc.new_stream(str(path), schema)
+        self.rows = rows
+        self._file = path.open("r+b" if keep else "wb")
+        if keep:
+            self._file.truncate(keep)
+            self._file.seek(keep)
+        else:
+            self._file.write(schema.serialize())
         self._columns: list[list[Any]] = [[] for _ in schema]
         self._bytes = 0
 
@@ -64,13 +94,25 @@ class ArrowStream:
             self._flush()
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Adds a whole batch."""
-        self._writer.write_batch(batch)
+        """Adds a whole batch, behind the rows that were added one by one."""
+        self._flush()
+        self._write(batch)
+        self.rows += batch.num_rows
+
+    def sync(self) -> int:
+        """Brings everything added so far to the disk; gives the length of the file in bytes."""
+        self._flush()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
 
     def close(self) -> None:
         """Writes what is left and ends the file."""
+        if self._file.closed:
+            return
         self._flush()
-        self._writer.close()
+        self._file.write(END_OF_STREAM)
+        self._file.close()
 
     def _flush(self) -> None:
         if self._columns[0]:
@@ -78,35 +120,39 @@ class ArrowStream:
                 pa.array(column, field.type)
                 for column, field in zip(self._columns, self.schema, strict=True)
             ]
-            self.write(pa.record_batch(arrays, schema=self.schema))
+            self._write(pa.record_batch(arrays, schema=self.schema))
             self._columns = [[] for _ in self.schema]
             self._bytes = 0
 
+    def _write(self, batch: pa.RecordBatch) -> None:
+        # Messages are written by hand, since pyarrow's own writer cannot go on with a file.
+        self._file.write(batch.serialize())
 
-class ArrowTable:
-    """An Arrow stream file mapped into memory, with the place of every row."""
 
-    def __init__(self, path: Path) -> None:
-        with pa.memory_map(str(path)) as source:
-            try:
-                reader = pa.ipc.open_stream(source)
-                batches = list(reader)
-            except (pa.ArrowInvalid, OSError) as error:
-                next_step = "Copy the store again or build it again."
-                raise DataError(
-                    [Problem(str(path), "", str(error), "an Arrow file", next_step)]
-                ) from error
-        self.schema = reader.schema
-        self.columns: dict[str, list[pa.Array]] = {
-            name: [batch.column(name) for batch in batches] for name in reader.schema.names
-        }
-        self.starts = np.cumsum([0, *(batch.num_rows for batch in batches)]).tolist()
-        self.length: int = self.starts.pop()
+def whole_batches(path: Path, schema: pa.Schema, limit: int) -> tuple[int, list[pa.RecordBatch]]:
+    """What can be kept of a file that may be cut short: its complete batches.
 
-    def locate(self, row: int) -> tuple[int, int]:
-        """The batch that holds a row, and its place there."""
-        row = operator.index(row)
-        if not 0 <= row < self.length:
-            raise IndexError(f"row {row}: expected a row from 0 to {self.length - 1}")
-        batch = bisect_right(self.starts, row) - 1
-        return batch, row - self.starts[batch]
+    Args:
+        path: an Arrow stream file, perhaps without an end.
+        schema: what it should hold.
+        limit: bytes behind this are not looked at.
+
+    Returns:
+        The bytes up to the end of the last complete batch, 0 where not even the schema can be read,
+        and these batches, still in the mapped file.
+    """
+    if not path.is_file() or not min(path.stat().st_size, limit):
+        return 0, []
+    with pa.memory_map(str(path)) as mapped:
+        source = pa.BufferReader(mapped.read_buffer(min(limit, mapped.size())))
+    batches: list[pa.RecordBatch] = []
+    end = 0
+    try:
+        reader = pa.ipc.open_stream(source)
+        if reader.schema != schema:
+            return 0, []
+        while True:
+            end = source.tell()
+            batches.append(reader.read_next_batch())
+    except (StopIteration, pa.ArrowInvalid, OSError):
+        return end, batches

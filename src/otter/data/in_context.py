@@ -1,4 +1,4 @@
-"""Which worked examples accompany a question.
+"""Which worked examples accompany a question: the heuristics of MIMIC-IT, by name.
 
 Every policy is a function of the candidates, the row of the question, how many examples are wanted,
 and a random generator; it gives rows for ``store.episode(row, examples=rows)``:
@@ -6,148 +6,52 @@ and a random generator; it gives rows for ``store.episode(row, examples=rows)``:
     candidates = Candidates(store, store.rows("train"))
     examples = same_instruction(candidates, row, 4, np.random.default_rng(0))
 
+    same-media            other instructions about the same picture
+    same-instruction      the same instruction about other pictures
+    similar-instruction   the same or a similar instruction about other pictures
+    similar-media         anything about pictures that look alike
+    image-then-text       of the pictures that look most alike, what asks the most similar
+    neighbours-in-time    other clips of the same video, the nearest first
+    label-balanced        every answer as often as any other
+    random                anything about other pictures
+    related               what the record names already
+
 Two things hold for all of them. A question is never among its own examples, neither itself nor a
 copy of it (the same instruction about the same pictures, under another id). And a record that is
-held out never goes before a question that is learned from. Where there are too few candidates,
-fewer examples come back.
+held out never goes before a question that is learned from. All but ``same-media`` and ``related``
+also refuse whatever has a picture or a frame in common with the question. Where there are too few
+candidates, fewer examples come back. What is most similar comes first.
 """
 
 from collections.abc import Callable
-from functools import cached_property
 from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from otter.data.store import Store
+from otter.data.in_context_candidates import Candidates
+from otter.data.in_context_index import Groups, Rows
+from otter.data.in_context_similar import (
+    image_then_text,
+    one_of_each,
+    similar_instruction,
+    similar_media,
+)
 
-Rows: TypeAlias = npt.NDArray[np.int64]
-
-
-class Candidates:
-    """The records that may serve as examples, with what the policies need to know of every record.
-
-    Args:
-        store: where the questions and the examples are.
-        rows: int64[candidates], the rows that may serve; every record of the store where None.
-    """
-
-    def __init__(self, store: Store, rows: Rows | None = None) -> None:
-        self.store = store
-        self.rows = store.rows() if rows is None else np.unique(rows)
-        if len(self.rows) and not 0 <= self.rows[0] <= self.rows[-1] < len(store):
-            raise ValueError(
-                f"rows from {self.rows[0]} to {self.rows[-1]}: expected rows of the store, "
-                f"0 to {len(store) - 1}"
-            )
-
-    def images(self, row: int) -> set[int]:
-        """The rows of all pictures of a record."""
-        starts, images = self._images
-        return set(images[starts[row] : starts[row + 1]].tolist())
-
-    def share_media(self, row: int, other: int) -> bool:
-        """Whether two records have a picture or a frame in common."""
-        return not self.images(row).isdisjoint(self.images(other))
-
-    def may_follow(self, example: int, question: int) -> bool:
-        """Whether a record may be an example of a question.
-
-        Not where it is a copy of the question, nor where it is held out and the question is not.
-        """
-        if example == question or (self._is_train[question] and not self._is_train[example]):
-            return False
-        if self._instructions[example] != self._instructions[question]:
-            return True
-        pictures = self.images(question)
-        return bool(pictures or self.images(example)) and pictures.isdisjoint(self.images(example))
-
-    def with_instruction_of(self, row: int) -> Rows:
-        """int64[...]: the candidates that ask the same as a record."""
-        return self._by_instruction.members(int(self._instructions[row]))
-
-    def with_media_and_other_instruction(self, row: int) -> Rows:
-        """int64[...]: the candidates about a picture of a record that ask something else."""
-        rows = self.with_media_of(row)
-        is_other: npt.NDArray[np.bool_] = self._instructions[rows] != self._instructions[row]
-        return rows[is_other]
-
-    def among(self, rows: Rows) -> Rows:
-        """int64[...]: those of some rows that are candidates, in their order."""
-        return rows[self._is_candidate[rows]]
-
-    def with_media_of(self, row: int) -> Rows:
-        """int64[...]: the candidates that have a picture in common with a record, each once."""
-        found = [self._by_image.members(image) for image in self.images(row)]
-        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
-
-    @cached_property
-    def by_answer(self) -> "Groups":
-        """The candidates grouped by their answers."""
-        return Groups(_codes(self.store.column("answer"))[self.rows], self.rows)
-
-    @cached_property
-    def _instructions(self) -> npt.NDArray[np.int32]:
-        return _codes(self.store.column("instruction"))
-
-    @cached_property
-    def _is_candidate(self) -> npt.NDArray[np.bool_]:
-        is_candidate = np.zeros(len(self.store), dtype=bool)
-        is_candidate[self.rows] = True
-        return is_candidate
-
-    @cached_property
-    def _is_train(self) -> npt.NDArray[np.bool_]:
-        is_train: npt.NDArray[np.bool_] = pc.equal(self.store.column("split"), "train").to_numpy()
-        return is_train
-
-    @cached_property
-    def _images(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """int64[records + 1], where a record's images start; int32[...], the images of all."""
-        starts, images, total = [np.zeros(1, dtype=np.int64)], [np.empty(0, dtype=np.int32)], 0
-        for media in self.store.column("media").chunks:
-            first_of_medium = media.values.offsets.to_numpy()
-            starts.append(total + first_of_medium[media.offsets.to_numpy()[1:]].astype(np.int64))
-            images.append(media.values.values.to_numpy())
-            total += len(images[-1])
-        return np.concatenate(starts), np.concatenate(images)
-
-    @cached_property
-    def _by_instruction(self) -> "Groups":
-        return Groups(self._instructions[self.rows], self.rows)
-
-    @cached_property
-    def _by_image(self) -> "Groups":
-        starts, images = self._images
-        owners = np.repeat(np.arange(len(self.store), dtype=np.int64), np.diff(starts))
-        kept = self._is_candidate[owners]
-        return Groups(images[kept], owners[kept])
-
-
-class Groups:
-    """Rows by key: of keys [5, 2, 5] and rows [0, 1, 2], ``members(5)`` is [0, 2].
-
-    Args:
-        keys: int[n].
-        rows: int64[n].
-    """
-
-    def __init__(self, keys: npt.NDArray[np.int32], rows: Rows) -> None:
-        order = np.argsort(keys, kind="stable")
-        self._rows = rows[order]
-        self.keys, starts = np.unique(keys[order], return_index=True)
-        self._starts = np.append(starts, len(keys))
-
-    def members(self, key: int) -> Rows:
-        """int64[...]: the rows of a key; none where the key is unknown."""
-        place = int(np.searchsorted(self.keys, key))
-        if place == len(self.keys) or self.keys[place] != key:
-            return self._rows[:0]
-        return self._rows[self._starts[place] : self._starts[place + 1]]
-
+__all__ = [
+    "POLICIES",
+    "Candidates",
+    "Policy",
+    "image_then_text",
+    "label_balanced",
+    "neighbours_in_time",
+    "random_records",
+    "related",
+    "same_instruction",
+    "same_media",
+    "similar_instruction",
+    "similar_media",
+]
 
 Policy: TypeAlias = Callable[[Candidates, int, int, np.random.Generator], Rows]
 
@@ -165,7 +69,7 @@ def same_media(
 ) -> Rows:
     """Other instructions about a picture of the question: "how many?" before "what colour?"."""
     rows = candidates.with_media_and_other_instruction(question)
-    return _rows(_draw(rows, count, generator, lambda row: candidates.may_follow(row, question)))
+    return _draw(candidates, rows, count, question, generator, other_media=False)
 
 
 def same_instruction(
@@ -173,14 +77,14 @@ def same_instruction(
 ) -> Rows:
     """The same instruction, word for word, about other pictures: none in common."""
     rows = candidates.with_instruction_of(question)
-    return _rows(_draw(rows, count, generator, _apart(candidates, question)))
+    return _draw(candidates, rows, count, question, generator)
 
 
 def random_records(
     candidates: Candidates, question: int, count: int, generator: np.random.Generator
 ) -> Rows:
     """Any records that have no picture in common with the question."""
-    return _rows(_draw(candidates.rows, count, generator, _apart(candidates, question)))
+    return _draw(candidates, candidates.rows, count, question, generator)
 
 
 def label_balanced(
@@ -197,57 +101,67 @@ def label_balanced(
     keys = generator.choice(
         answers.keys, size=min(len(answers.keys), 4 * count + 16), replace=False
     )
-    allowed = _apart(candidates, question)
     each = count if len(keys) <= count else 1
     groups: list[list[int]] = []
     for key in keys.tolist():
         if len(groups) == count:
             break
-        members = _draw(answers.members(key), each, generator, allowed)
-        if members:
-            groups.append(members)
+        members = _draw(candidates, answers.members(key), each, question, generator)
+        if len(members):
+            groups.append(members.tolist())
     chosen = [group[turn] for turn in range(count) for group in groups if turn < len(group)][:count]
     return _rows(generator.permutation(np.array(chosen, dtype=np.int64)).tolist())
+
+
+def neighbours_in_time(
+    candidates: Candidates, question: int, count: int, generator: np.random.Generator
+) -> Rows:
+    """Clips of the same video that have no frame in common with the question, the nearest first.
+
+    One record for each clip, further ones only where there are too few clips. Nothing for a
+    question without a clip.
+    """
+    videos, times = candidates.index.clip_times
+    video = int(videos[question])
+    if video < 0 or count < 1:
+        return np.empty(0, dtype=np.int64)
+    rows = candidates.by_video.members(video)
+    clips = Groups(candidates.index.media[rows], rows)
+    gaps = [abs(times[clips.members(clip)[0]] - times[question]) for clip in clips.keys]
+    near = (clips.members(clip) for clip in clips.keys[np.argsort(gaps, kind="stable")])
+    return one_of_each(
+        (candidates.draw(group, count, question, generator, other_media=True) for group in near),
+        count,
+    )
 
 
 POLICIES: dict[str, Policy] = {
     "related": related,
     "same-media": same_media,
     "same-instruction": same_instruction,
+    "similar-instruction": similar_instruction,
+    "similar-media": similar_media,
+    "image-then-text": image_then_text,
+    "neighbours-in-time": neighbours_in_time,
     "random": random_records,
     "label-balanced": label_balanced,
 }
 """The policies by the names that commands and recipes use."""
 
 
-def _apart(candidates: Candidates, question: int) -> Callable[[int], bool]:
-    """Allows records that may come before the question and share no picture with it."""
-    return lambda row: (
-        candidates.may_follow(row, question) and not candidates.share_media(row, question)
-    )
-
-
 def _draw(
-    rows: Rows, count: int, generator: np.random.Generator, allowed: Callable[[int], bool]
-) -> list[int]:
-    """Up to ``count`` different allowed rows in random order.
-
-    Tries a few first, since nearly all rows of a large store are allowed; looks at all only where
-    that is not enough.
-    """
-    tried = generator.choice(rows, size=min(len(rows), 2 * count + 8), replace=False)
-    chosen = list(islice(filter(allowed, tried.tolist()), count))
-    if len(chosen) < count and len(tried) < len(rows):
-        rest = generator.permutation(np.setdiff1d(rows, tried))
-        chosen += islice(filter(allowed, rest.tolist()), count - len(chosen))
-    return chosen
+    candidates: Candidates,
+    rows: Rows,
+    count: int,
+    question: int,
+    generator: np.random.Generator,
+    *,
+    other_media: bool = True,
+) -> Rows:
+    """Up to ``count`` different allowed rows in random order."""
+    drawn = candidates.draw(rows, count, question, generator, other_media=other_media)
+    return _rows(list(islice(drawn, count)))
 
 
 def _rows(rows: list[int]) -> Rows:
     return np.array(rows, dtype=np.int64)
-
-
-def _codes(column: pa.ChunkedArray) -> npt.NDArray[np.int32]:
-    """int32[rows]: equal texts get equal numbers."""
-    codes: npt.NDArray[np.int32] = pc.index_in(column, value_set=pc.unique(column)).to_numpy()
-    return codes

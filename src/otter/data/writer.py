@@ -5,73 +5,105 @@
         writer.add_record(Record("CAT_1", "How many cats?", "Two.", media=(("IMG_7",),)))
 
 Records may name records and images that come later. Everything that is wrong is raised together
-when the block ends.
+when the block ends. In memory are the ids and checksums of the pictures, some 300 bytes each; the
+pictures themselves are not.
 """
 
 import hashlib
-import json
-import secrets
 import shutil
-from itertools import pairwise
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from otter.data.arrow import (
-    ALIAS_SCHEMA,
-    ALIASES,
-    IMAGE_SCHEMA,
-    IMAGES,
-    RECORD_SCHEMA,
-    RECORDS,
-    UNRESOLVED_SCHEMA,
-    ArrowStream,
-)
-from otter.data.records import Problem, Problems, Record, check_record, is_name
-from otter.data.store import FORMAT, MANIFEST, VERSION, file_checksum
+from otter.data.appending import Base, install_parts
+from otter.data.arrow import ALIASES, IMAGES, RECORD_SCHEMA, RECORDS, VIDEOS, ArrowStream
+from otter.data.manifest import count_tasks, file_entry, new_manifest, write_manifest
+from otter.data.publishing import hidden_name, locked, publish, refuse_existing
+from otter.data.records import DataError, Problem, Problems, Record, check_record, is_name
+from otter.data.resolving import Resolver, resolved, unresolved_columns
+from otter.data.resuming import CHECKPOINT, UNRESOLVED, BuildFiles
+from otter.data.table import ArrowFile
+from otter.data.videos import check_stretch, reference
 
 PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM")
-UNRESOLVED = "unresolved.arrow"
+CHECKPOINT_ROWS = 2_000
 
 
 class StoreWriter:
     """Writes a store; use it in a ``with`` block.
 
     Until the block ends, everything stands in a hidden folder beside the target; an error leaves
-    nothing behind.
+    nothing behind. With ``resume`` it leaves ``.NAME.partial``, even when the machine is switched
+    off, and the next block of the same kind goes on there:
+
+        with StoreWriter("store", resume=True) as writer:
+            for name, path in pictures:
+                if not writer.has_image(name):
+                    writer.add_image(name, path.read_bytes())
 
     Args:
         folder: where the store shall stand.
         overwrite: replace a store that stands there already.
+        resume: go on with an interrupted build, and keep this one if it is interrupted.
+        append: add to the store that stands there; see :func:`otter.data.append`.
+        checkpoint_rows: with ``resume``, how many pictures, videos and records may be lost.
 
     Raises:
         FileExistsError: at the start of the block, when the folder exists and may not be replaced.
+        BlockingIOError: at the start, when another process resumes the same build or appends.
         DataError: at the end of the block, with every problem of every record and image.
     """
 
-    def __init__(self, folder: Path | str, *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+        append: bool = False,
+        checkpoint_rows: int = CHECKPOINT_ROWS,
+    ) -> None:
+        if append and (overwrite or resume):
+            raise ValueError("append=True: expected neither overwrite nor resume beside it")
         self.folder = Path(folder).absolute()
         self.overwrite = overwrite
+        self.resume = resume
+        self.append = append
+        self.checkpoint_rows = checkpoint_rows
+        self._files: BuildFiles | None = None
         self._problems = Problems()
-        self._images: ArrowStream | None = None
-        self._records: ArrowStream | None = None
+        self._base: Base | None = None
         self._image_rows: dict[bytes, int] = {}
-        self._names: list[str] = []
-        self._name_rows: list[int] = []
+        self._names: dict[str, int] = {}  # image rows; ~row for a video
+        self._stretches: dict[str, tuple[Any, ...]] = {}
+        self._record_ids: set[str] | None = None
+        self._contested: list[str] = []
         self._refused: set[str] = set()
+        self._since_checkpoint = 0
+        self._locks = ExitStack()
 
     def __enter__(self) -> Self:
-        """Makes the hidden folder."""
-        self._refuse_existing()
-        self._partial = self.folder.with_name(f".{self.folder.name}.writing-{secrets.token_hex(4)}")
-        self._partial.mkdir(parents=True)
-        self._images = ArrowStream(self._partial / IMAGES, IMAGE_SCHEMA)
-        self._records = ArrowStream(self._partial / UNRESOLVED, UNRESOLVED_SCHEMA)
+        """Makes the hidden folder, or finds that of an earlier build."""
+        if not self.append:
+            refuse_existing(self.folder, self.overwrite)
+        self._partial = hidden_name(self.folder)
+        if self.resume:
+            self._partial = self.folder.with_name(f".{self.folder.name}.partial")
+        with ExitStack() as locks:
+            if self.append:
+                self._base = Base(self.folder, locks)
+                self._image_rows, self._names = self._base.images, self._base.names
+                self._stretches = self._base.videos
+            self._partial.mkdir(parents=True, exist_ok=self.resume)
+            if self.resume:
+                locks.enter_context(locked(self._partial))
+            self._files = BuildFiles(self._partial)
+            self._remember(self._files.kept)
+            self._locks = locks.pop_all()
         return self
 
     def __exit__(
@@ -81,15 +113,24 @@ class StoreWriter:
         trace: TracebackType | None,
     ) -> None:
         """Finishes the store, or removes every trace of it."""
-        try:
-            for stream in (self._images, self._records):
-                if stream is not None:
-                    stream.close()
-            if error is None:
-                self._finish()
-        finally:
-            self._images = self._records = None
-            shutil.rmtree(self._partial, ignore_errors=True)
+        files, self._files = self._opened(), None
+        with self._locks:
+            try:
+                if self.resume:
+                    files.checkpoint()
+                files.close()
+                if error is None:
+                    self._finish(files)
+            except DataError as found:
+                if self.resume:
+                    found.add_note(
+                        f"What was built is kept in {self._partial}: go on with resume=True, or "
+                        "remove it to begin anew."
+                    )
+                raise
+            finally:
+                if not self.resume:
+                    shutil.rmtree(self._partial, ignore_errors=True)
 
     def add_image(self, image_id: str, data: bytes) -> None:
         """Adds a picture; the same bytes under another id are stored once.
@@ -99,39 +140,82 @@ class StoreWriter:
                 nothing.
             data: the contents of an image file (PNG, JPEG, WebP, GIF or BMP).
         """
-        stream = self._open(self._images)
-        before = self._problems.count
-        if not is_name(image_id):
-            self._note(
-                f"image {image_id!r}",
-                "id",
-                repr(image_id),
-                "text that is not blank and that UTF-8 can hold",
-                "Give every image an id.",
-            )
-        elif not isinstance(data, bytes) or not data.startswith(PICTURE_STARTS):
+        files = self._opened()
+        if not self._is_id(f"image {image_id!r}", image_id):
+            return
+        if not isinstance(data, bytes) or not data.startswith(PICTURE_STARTS):
             value = repr(data[:16]) if isinstance(data, bytes) else type(data).__name__
             expected = "the bytes of a PNG, JPEG, WebP, GIF or BMP file"
-            self._note(
-                f"image {image_id!r}",
-                "data",
-                value,
-                expected,
-                "Decode base64 text first; leave broken files out.",
-            )
+            next_step = "Decode base64 text first; leave broken files out."
+            self._note(f"image {image_id!r}", "data", value, expected, next_step)
+            self._refused.add(image_id)
+            return
+        digest = hashlib.sha256(data).digest()
+        row = self._image_rows.get(digest)
+        known = self._names.get(image_id)
+        if known is not None:
+            if known != row:
+                self._contested.append(image_id)
+            return
+        if row is None:
+            row = self._image_rows[digest] = len(self._image_rows)
+            files.images.add((image_id, digest, data), len(data))
         else:
-            digest = hashlib.sha256(data).digest()
-            row = self._image_rows.setdefault(digest, len(self._image_rows))
-            self._names.append(image_id)
-            self._name_rows.append(row)
-            if row == stream.rows:
-                stream.add((image_id, digest, data), len(data))
-        if self._problems.count > before:
-            self._refused.add(str(image_id))
+            files.aliases.add((image_id, row), len(image_id))
+        self._names[image_id] = row
+        self._count_row()
+
+    def add_video(
+        self,
+        video_id: str,
+        path: Path | str,
+        start: float | None = None,
+        end: float | None = None,
+        *,
+        checksum: bool = False,
+    ) -> None:
+        """Adds a reference to a video: the file stays where it is, and is decoded when it is shown.
+
+        A record shows it as a medium of its own, ``media=((video_id,),)``.
+
+        Args:
+            video_id: unique within the store, among the ids of pictures as well.
+            path: a file. Given relative it is kept relative to the store, so that both can be moved
+                together. An address with ``://`` is kept, but never opened.
+            start: seconds into the video; None for its beginning.
+            end: seconds into the video; None for its end.
+            checksum: read the whole file and note its SHA-256, which ``Store.verify`` compares.
+        """
+        files = self._opened()
+        name = f"video {video_id!r}"
+        if not self._is_id(name, video_id):
+            return
+        wrong = check_stretch(start, end)
+        if wrong is not None:
+            next_step = "Give both in seconds from the beginning of the video."
+            self._note(name, "stretch", wrong, "0 <= start < end", next_step)
+        if not str(path).strip() or ("://" not in str(path) and not Path(path).is_file()):
+            next_step = "Check the path, or leave the records of this video out."
+            self._note(name, "path", repr(str(path)), "a file that exists", next_step)
+            wrong = "path"
+        if wrong is not None:
+            self._refused.add(video_id)
+            return
+        video = reference(self.folder, video_id, path, start, end, checksum=checksum)
+        stretch = (video.path, video.start, video.end)
+        if video_id in self._names:
+            if self._stretches.get(video_id) != stretch:
+                self._contested.append(video_id)
+            return
+        self._names[video_id] = ~len(self._stretches)
+        self._stretches[video_id] = stretch
+        values = (video.id, video.kind, video.path, video.start, video.end, video.sha256)
+        files.videos.add(values, len(video.path))
+        self._count_row()
 
     def add_record(self, record: Record) -> None:
         """Adds a record; the images and records that it names may be added later."""
-        stream = self._open(self._records)
+        files = self._opened()
         if not isinstance(record, Record):
             raise TypeError(f"record is a {type(record).__name__}: expected otter.data.Record")
         problems = check_record(record, self.folder.name)
@@ -141,234 +225,133 @@ class StoreWriter:
             # Remembered, so that records which rightly name this one are not reported as well.
             self._refused.add(str(record.id))
             return
-        texts = (
-            record.id,
-            record.instruction,
-            record.answer,
-            record.task,
-            record.source,
-            record.split,
-            record.language,
-        )
         size = len(record.instruction) + len(record.answer)
-        stream.add((*texts, float(record.weight), record.media, record.related), size)
+        files.records.add(unresolved_columns(record), size)
+        if self._record_ids is not None:
+            self._record_ids.add(record.id)
+        self._count_row()
 
-    def _open(self, stream: "ArrowStream | None") -> "ArrowStream":
-        if stream is None:
+    def has_image(self, image_id: str) -> bool:
+        """Whether a picture was added under this id, now or before the build was interrupted."""
+        return self._names.get(image_id, -1) >= 0
+
+    def has_video(self, video_id: str) -> bool:
+        """Whether a video was added under this id, now or before the build was interrupted."""
+        return self._names.get(video_id, 0) < 0
+
+    def has_record(self, record_id: str) -> bool:
+        """Whether a record of this id was added, now or before the build was interrupted.
+
+        The first call makes a set of all ids, some 100 bytes for each record.
+        """
+        if self._record_ids is None:
+            files = self._opened()
+            files.records.sync()
+            self._record_ids = set() if self._base is None else set(self._base.record_ids())
+            for batch in _batches(self._partial / UNRESOLVED):
+                self._record_ids.update(batch.column("id").to_pylist())
+        return record_id in self._record_ids
+
+    def checkpoint(self) -> None:
+        """Brings all that was added to the disk; with ``resume`` a build goes on from here."""
+        self._opened().checkpoint()
+        self._since_checkpoint = 0
+
+    def _count_row(self) -> None:
+        self._since_checkpoint += 1
+        if self.resume and self._since_checkpoint >= self.checkpoint_rows:
+            self.checkpoint()
+
+    def _remember(self, kept: dict[str, list[pa.RecordBatch]]) -> None:
+        """Takes up the ids of an interrupted build."""
+        for batch in kept[IMAGES]:
+            for name, digest in zip(*(batch.column(c).to_pylist() for c in (0, 1)), strict=True):
+                self._names[name] = self._image_rows[digest] = len(self._image_rows)
+        for batch in kept[ALIASES]:
+            self._names.update(zip(*(c.to_pylist() for c in batch.columns), strict=True))
+        for video in (row for batch in kept[VIDEOS] for row in batch.to_pylist()):
+            self._names[video["id"]] = ~len(self._stretches)
+            self._stretches[video["id"]] = (video["path"], video["start"], video["end"])
+
+    def _opened(self) -> BuildFiles:
+        if self._files is None:
             raise ValueError(
                 "the store is not open for writing: use `with StoreWriter(folder) as writer:`"
             )
-        return stream
+        return self._files
+
+    def _is_id(self, what: str, value: object) -> bool:
+        if is_name(value):
+            return True
+        expected = "text that is not blank and that UTF-8 can hold"
+        next_step = f"Give every {what.split()[0]} an id."
+        self._note(what, "id", repr(value), expected, next_step)
+        self._refused.add(str(value))
+        return False
 
     def _note(self, record: str, field: str, value: str, expected: str, next_step: str) -> None:
         self._problems.add(Problem(self.folder.name, field, value, expected, next_step, record))
 
-    def _refuse_existing(self) -> None:
-        if not self.folder.exists():
-            return
-        if not self.overwrite:
-            raise FileExistsError(
-                f"{self.folder}: exists already: choose another folder, or say overwrite=True"
-            )
-        if not (self.folder / MANIFEST).is_file():
-            raise FileExistsError(
-                f"{self.folder}: has no {MANIFEST}, so it is not a store and is not overwritten: "
-                "choose another folder"
-            )
-
-    def _finish(self) -> None:
-        with pa.memory_map(str(self._partial / UNRESOLVED)) as source:
-            batches = list(pa.ipc.open_stream(source))
-        ids = _column(batches, "id")
-        names = pa.chunked_array([pa.array(self._names, pa.string())])
-        name_rows = np.array(self._name_rows, dtype=np.int32)
-        self._report_repeated_records(ids)
-        first_names = self._first_names(names, name_rows)
-        media = self._resolve(batches, "media", names, "an image that was added")
-        related = self._resolve(batches, "related", ids, "a record of this store")
-        self._report_leaks(batches, related)
+    def _finish(self, files: BuildFiles) -> None:
+        batches = [batch for batch in _batches(self._partial / UNRESOLVED)]
+        old = [] if self._base is None else self._base.columns("id", "split")
+        resolver = Resolver(self._note, self._refused, *old)
+        resolver.report_repeated(batches)
+        self._report_contested()
+        names = pa.array(list(self._names), pa.string())
+        codes = np.fromiter(self._names.values(), np.int32, len(self._names))
+        rows = resolver.resolve(batches, names, codes)
         self._problems.raise_if_any()
         with ArrowStream(self._partial / RECORDS, RECORD_SCHEMA) as stream:
-            for batch, images, rows in zip(batches, media, related, strict=True):
-                stream.write(_resolved(batch, name_rows[images], rows))
-        self._write_aliases(names, name_rows, first_names)
-        groups = _task_table(batches)
-        (self._partial / UNRESOLVED).unlink()
-        self._write_manifest(len(ids), groups)
-        self._publish()
-
-    def _report_repeated_records(self, ids: pa.ChunkedArray) -> None:
-        if pc.count_distinct(ids).as_py() == len(ids):
-            return
-        counts = pc.value_counts(ids)
-        for entry in counts.filter(pc.greater(counts.field("counts"), 1)):
-            times = f"{entry['counts']} times"
-            next_step = (
-                "Give every record an id of its own, such as with the name of its dataset in front."
-            )
-            self._note(
-                f"record {entry['values'].as_py()!r}", "id", times, "each id once", next_step
-            )
-
-    def _first_names(
-        self, names: pa.ChunkedArray, rows: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.bool_]:
-        """bool[names], true where an id is met first; reports ids given to different pictures."""
-        first = pc.index_in(names, value_set=names).to_numpy()
-        for index in np.flatnonzero(rows != rows[first]):
-            next_step = "Give every picture an id of its own."
-            name = f"image {names[int(index)].as_py()!r}"
-            self._note(
-                name, "id", "given to two different pictures", "one picture for each id", next_step
-            )
-        is_first: npt.NDArray[np.bool_] = first == np.arange(len(first))
-        return is_first
-
-    def _resolve(
-        self, batches: list[pa.RecordBatch], field: str, known: pa.ChunkedArray, expected: str
-    ) -> list[npt.NDArray[np.int32]]:
-        """For each batch the rows of the ids in a list column, int32[ids]; reports unknown ids."""
-        resolved = []
-        for batch, found in zip(
-            batches, _index_all([_flat(b.column(field)) for b in batches], known), strict=True
-        ):
-            if found.null_count:
-                self._report_unknown(batch, field, found, f"{expected} ({len(known):,})")
-                found = found.fill_null(0)
-            resolved.append(found.to_numpy())
-        return resolved
-
-    def _report_unknown(
-        self, batch: pa.RecordBatch, field: str, found: pa.Array, expected: str
-    ) -> None:
-        known = iter(found.is_valid().to_pylist())
-        for name, value in zip(batch.column("id"), batch.column(field), strict=True):
-            for path, reference in _paths(field, value.as_py()):
-                if not next(known) and reference not in self._refused:
-                    next_step = "Add it, or remove it from the record."
-                    self._note(
-                        f"record {name.as_py()!r}", path, repr(reference), expected, next_step
-                    )
-
-    def _report_leaks(
-        self, batches: list[pa.RecordBatch], related: list[npt.NDArray[np.int32]]
-    ) -> None:
-        """What a model is tested on must not come before a question that it learns from."""
-        train = pc.equal(_column(batches, "split"), "train").to_numpy()
-        if train.all():
-            return
-        ids = _column(batches, "id")
-        start = 0
-        for batch, rows in zip(batches, related, strict=True):
-            counts = np.diff(batch.column("related").offsets.to_numpy())
-            owner = start + np.repeat(np.arange(batch.num_rows), counts)
-            for index in np.flatnonzero(train[owner] & ~train[rows]):
-                value = repr(ids[int(rows[index])].as_py())
-                next_step = "Choose the examples of train records among train records."
-                name = f"record {ids[int(owner[index])].as_py()!r}"
-                self._note(
-                    name,
-                    "related",
-                    f"{value} of a held-out split",
-                    "a record of split 'train'",
-                    next_step,
-                )
-            start += batch.num_rows
-
-    def _write_aliases(
-        self, names: pa.ChunkedArray, rows: npt.NDArray[np.int32], first: npt.NDArray[np.bool_]
-    ) -> None:
-        # The first id of a picture stands beside its bytes, every further one here.
-        seen = np.zeros(len(rows), dtype=bool)
-        seen[np.unique(rows, return_index=True)[1]] = True
-        further = first & ~seen
-        with ArrowStream(self._partial / ALIASES, ALIAS_SCHEMA) as stream:
-            chosen = pc.filter(names, pa.array(further)).combine_chunks()
-            stream.write(pa.record_batch([chosen, pa.array(rows[further])], schema=ALIAS_SCHEMA))
-
-    def _write_manifest(self, records: int, groups: list[dict[str, Any]]) -> None:
-        files = {
-            name: {
-                "bytes": (self._partial / name).stat().st_size,
-                "sha256": file_checksum(self._partial / name),
-            }
-            for name in (RECORDS, IMAGES, ALIASES)
+            for batch, (media, related) in zip(batches, rows, strict=True):
+                stream.write(resolved(batch, media, related))
+        tasks = count_tasks(batches)
+        counts = {
+            "records": stream.rows,
+            "images": files.images.rows,
+            "videos": files.videos.rows,
         }
-        counts = {"records": records, "images": len(self._image_rows)}
-        manifest = {"format": FORMAT, "version": VERSION, **counts, "tasks": groups, "files": files}
-        text = json.dumps(manifest, indent=1, ensure_ascii=False)
-        (self._partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
-
-    def _publish(self) -> None:
-        self._refuse_existing()
-        if not self.folder.exists():
-            self._partial.rename(self.folder)
+        if self._base is not None:
+            install_parts(self._base, self._partial, counts, tasks)
             return
-        old = self._partial.with_suffix(".replaced")
-        self.folder.rename(old)
-        try:
-            self._partial.rename(self.folder)
-        except OSError:
-            old.rename(self.folder)
-            raise
-        shutil.rmtree(old)
+        kept = [RECORDS, IMAGES, ALIASES, *([VIDEOS] if files.videos.rows else [])]
+        entries = {name: file_entry(self._partial / name) for name in kept}
+        write_manifest(self._partial, new_manifest(counts, tasks, entries))
+        for name in {VIDEOS} - {*kept}:
+            (self._partial / name).unlink()
+        publish(self._partial, self.folder, self.overwrite)
+        # Removed last: until the folder has its name, an interrupted build still goes on.
+        for name in (UNRESOLVED, CHECKPOINT):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _report_contested(self) -> None:
+        for name in dict.fromkeys(self._contested):
+            kind = "image" if self._names[name] >= 0 else "video"
+            self._note(
+                f"{kind} {name!r}",
+                "id",
+                "given to two different pictures" if kind == "image" else "given twice",
+                "one picture for each id" if kind == "image" else "one video for each id",
+                f"Give every {'picture' if kind == 'image' else 'video'} an id of its own.",
+            )
 
 
-def _column(batches: list[pa.RecordBatch], name: str) -> pa.ChunkedArray:
-    return pa.chunked_array(
-        [batch.column(name) for batch in batches], UNRESOLVED_SCHEMA.field(name).type
-    )
+def _batches(path: Path) -> list[pa.RecordBatch]:
+    """The batches of a file as far as it is written."""
+    return ArrowFile(path).batches
 
 
-def _flat(lists: pa.Array) -> pa.Array:
-    """All ids of a list column, or of a column of lists of lists, in order."""
-    while pa.types.is_list(lists.type):
-        lists = lists.flatten()
-    return lists
+def append(folder: Path | str) -> StoreWriter:
+    """Adds to a store: new records may name old ids, and known pictures are not stored again.
 
+        with append("store") as writer:
+            writer.add_record(Record("CAT_9", "And now?", "Nine.", related=("CAT_1",)))
 
-def _index_all(chunks: list[pa.Array], known: pa.ChunkedArray) -> list[pa.Array]:
-    """The place of every value in ``known``, or null; one search table serves all chunks."""
-    found = pc.index_in(pa.chunked_array(chunks, pa.string()), value_set=known)
-    chunk_ends = np.cumsum([0, *map(len, chunks)]).tolist()
-    return [_single(found.slice(start, end - start)) for start, end in pairwise(chunk_ends)]
+    What is there is not copied: the new rows become further files of the same tables. Readers see
+    all of the new rows or none; those that have the store open go on with what they opened.
 
-
-def _single(chunks: pa.ChunkedArray) -> pa.Array:
-    return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
-
-
-def _resolved(
-    batch: pa.RecordBatch, images: npt.NDArray[np.int32], rows: npt.NDArray[np.int32]
-) -> pa.RecordBatch:
-    """A batch with rows in the place of ids; the shape of the lists stays."""
-    media, related = batch.column("media"), batch.column("related")
-    frames = pa.ListArray.from_arrays(media.values.offsets, pa.array(images, pa.int32()))
-    columns = {
-        **dict(zip(batch.schema.names, batch.columns, strict=True)),
-        "media": pa.ListArray.from_arrays(media.offsets, frames),
-        "related": pa.ListArray.from_arrays(related.offsets, pa.array(rows, pa.int32())),
-    }
-    return pa.record_batch([columns[name] for name in RECORD_SCHEMA.names], schema=RECORD_SCHEMA)
-
-
-def _task_table(batches: list[pa.RecordBatch]) -> list[dict[str, Any]]:
-    """How many records each task has in each split, sorted by name."""
-    table = pa.table({name: _column(batches, name) for name in ("task", "split")})
-    groups = table.group_by(["task", "split"]).aggregate([([], "count_all")])
-    rows = groups.rename_columns({"count_all": "records"}).sort_by(
-        [("task", "ascending"), ("split", "ascending")]
-    )
-    listed: list[dict[str, Any]] = rows.to_pylist()
-    return listed
-
-
-def _paths(field: str, value: list[Any]) -> list[tuple[str, str]]:
-    """Every id in a list, or list of lists, with its place: ``("media[0][1]", "IMG_7")``."""
-    if value and isinstance(value[0], list):
-        return [
-            (f"{field}[{i}][{j}]", name)
-            for i, inner in enumerate(value)
-            for j, name in enumerate(inner)
-        ]
-    return [(f"{field}[{i}]", name) for i, name in enumerate(value)]
+    Raises:
+        BlockingIOError: at the start of the block, when another process appends.
+        DataError: at the start, when the folder is no store; at the end, with every problem.
+    """
+    return StoreWriter(folder, append=True)

@@ -122,9 +122,11 @@ def _value(kind: Any, value: Any, path: str, limits: Mapping[str, Any], problems
             for key, item in value.items()
         }
     if origin in (typing.Union, types.UnionType):
-        containers = [a for a in arguments if typing.get_origin(a) in (tuple, dict)]
-        for choice in containers if isinstance(value, list | Mapping) else arguments:
-            if choice in containers or _fits(choice, value, limits):
+        holds = dict if isinstance(value, Mapping) else tuple if isinstance(value, list) else None
+        for choice in arguments:
+            container = typing.get_origin(choice)
+            container = container if container in (tuple, dict) else None
+            if container is holds and (holds or _fits(choice, value, limits)):
                 return _value(choice, value, path, limits, problems)
     elif _fits(kind, value, limits):
         return float(value) if kind is float else value

@@ -3,14 +3,18 @@
 Every field of these dataclasses is a key of a recipe file, under the field's standard name.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from otter.recipe.reading import limited, nearest
 
 PARTS = ("resampler", "cross_attention", "language_model", "vision_tower", "new_tokens")
 """What of a model can learn; ``new_tokens`` are the embedding rows of the added markers."""
+
+
+ShotsOption: TypeAlias = Literal["related", "none"] | int | tuple[int, int] | dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,14 @@ class DataPart:
         weight: how often it is drawn, relative to the other parts.
         shots: worked examples before the question. ``"related"``: all that the record names;
             ``"none"``: no example; a number: between none and so many, drawn evenly per episode,
-            so that answering without examples is not forgotten.
+            so that answering without examples is not forgotten; ``[2, 8]``: between two and eight;
+            ``{0 = 0.2, 4 = 0.8}``: so many with these probabilities.
+        example_order: ``"as-stored"``, which is the most similar example first where
+            ``otter data context`` chose them; ``"most-similar-last"``: next to the question; or
+            ``"shuffled"``, anew for every episode.
+        max_images: at most so many pictures in an episode, each frame of a clip counted; examples
+            are left out as if fewer had been asked for, never the question.
+        max_tokens: at most so many tokens of text, likewise.
     """
 
     store: str
@@ -34,7 +45,22 @@ class DataPart:
     split: str = "train"
     questions: Literal["all", "with_examples"] = "all"
     weight: float = limited(1.0, above=0)
-    shots: Literal["related", "none"] | int = limited("related", at_least=0)
+    shots: ShotsOption = limited("related", at_least=0)  # noqa: RUF009 - it is a field
+    example_order: Literal["as-stored", "most-similar-last", "shuffled"] = "as-stored"
+    max_images: int | None = limited(None, at_least=1)
+    max_tokens: int | None = limited(None, at_least=1)
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong beyond single values."""
+        if isinstance(self.shots, tuple) and self.shots[0] > self.shots[1]:
+            yield f"shots = {list(self.shots)}: expected [fewest, most]"
+        if isinstance(self.shots, dict):
+            for count in self.shots:
+                if not (count.isascii() and count.isdigit()):
+                    yield f"shots.{count}: expected a number of examples, such as shots.4 = 0.5"
+            total = math.fsum(self.shots.values())
+            if abs(total - 1) > 1e-6:
+                yield f"shots: the probabilities sum to {total:g}: expected 1"
 
 
 @dataclass(frozen=True)

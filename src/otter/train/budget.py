@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from otter.model.processor import OtterProcessor
 from otter.recipe import Recipe
-from otter.train.loader import Collator, build_loader, build_mixture
+from otter.train.loader import Collator, TokenCount, build_loader, build_mixture
 from otter.train.optimizer import build_optimizer
 from otter.train.parameters import Trainable
 from otter.train.progress import WARM_UP_STEPS
@@ -30,7 +30,8 @@ def steps_in(
     random numbers of the run are touched.
     """
     count = (WARM_UP_STEPS + TIMED_STEPS) * recipe.accumulate
-    mixture = build_mixture(recipe, count * recipe.batch_size)
+    count_tokens = TokenCount(processor.tokenizer)
+    mixture = build_mixture(recipe, count * recipe.batch_size, count_tokens)
     loader = build_loader(recipe, mixture, Collator(processor, recipe.loss))
     with own_random_numbers(trainable.model):
         durations = _time_steps(recipe, trainable, loader)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, SequentialSampler
 
 from otter.data.mixture import Mixture, Part, Shots
+from otter.data.mixture_part import estimated_tokens
 from otter.data.store import Store
 from otter.model.processor import OtterProcessor
 from otter.prompt import Episode
@@ -21,8 +22,26 @@ COUNTS = ("weight", "tokens", "pairs")
 """Plain numbers beside the tensors of a batch, so that nobody waits for a device to count."""
 
 
-def build_mixture(recipe: Recipe, length: int) -> Mixture:
+class TokenCount:
+    """Counts the tokens of a text as a model reads it; travels to the workers of a loader."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    def __call__(self, text: str) -> int:
+        """Without the markers around a turn, which the mixture adds itself."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def build_mixture(
+    recipe: Recipe, length: int, text_length: Callable[[str], int] = estimated_tokens
+) -> Mixture:
     """The first ``length`` episodes of a run: the p-th sequence trained on is at position p.
+
+    Args:
+        recipe: the run.
+        length: how many episodes.
+        text_length: counts the tokens of a text, for parts with ``max_tokens``.
 
     Raises:
         DataError: a folder is not a store.
@@ -32,7 +51,7 @@ def build_mixture(recipe: Recipe, length: int) -> Mixture:
     for part in recipe.data:
         if part.store not in stores:
             stores[part.store] = Store(part.store)
-    parts = [_part(part, stores[part.store]) for part in recipe.data]
+    parts = [_part(part, stores[part.store], text_length) for part in recipe.data]
     return Mixture(parts, seed=recipe.seed, length=length, order=recipe.order)
 
 
@@ -84,15 +103,29 @@ def build_loader(recipe: Recipe, mixture: Mixture, collator: Collator) -> DataLo
     )
 
 
-def _part(part: DataPart, store: Store) -> Part:
+def _part(part: DataPart, store: Store, text_length: Callable[[str], int]) -> Part:
     shots: Shots = None if part.shots == "related" else 0
     if isinstance(part.shots, int):
         shots = (0, part.shots)
+    elif isinstance(part.shots, tuple):
+        shots = part.shots
+    elif isinstance(part.shots, dict):
+        shots = {int(count): chance for count, chance in part.shots.items()}
     name = f"{part.store}:{','.join(part.tasks)}" if part.tasks else part.store
     rows = store.rows(part.split, part.tasks)
     if part.questions == "with_examples":
         rows = rows[pc.list_value_length(store.column("related")).to_numpy()[rows] > 0]
-    return Part(store, rows, part.weight, shots, name)
+    return Part(
+        store,
+        rows,
+        part.weight,
+        shots,
+        name,
+        example_order=part.example_order,
+        max_images=part.max_images,
+        max_tokens=part.max_tokens,
+        text_length=text_length,
+    )
 
 
 def _question_only(episode: Episode) -> Episode:

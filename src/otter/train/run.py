@@ -23,7 +23,7 @@ from otter.model.processor import OtterProcessor
 from otter.recipe import Recipe, check
 from otter.train import checkpoint
 from otter.train.budget import steps_in
-from otter.train.loader import Collator, build_mixture
+from otter.train.loader import Collator, TokenCount, build_mixture
 from otter.train.parameters import Trainable, freeze_precision
 from otter.train.progress import OnProgress, TimeLeft
 from otter.train.trainer import OtterTrainer, own_random_numbers, training_arguments
@@ -140,7 +140,7 @@ def _run(
     arguments = training_arguments(recipe)
     steps = arguments.max_steps
     length = steps * recipe.batch_size * recipe.accumulate * arguments.world_size
-    mixture = build_mixture(recipe, length)
+    mixture = build_mixture(recipe, length, TokenCount(processor.tokenizer))
     settings = model.config.__dict__
     before = dict(settings)
     trainer = OtterTrainer(
