@@ -326,7 +326,7 @@ def test_nothing_is_left_behind_by_a_failure_and_nothing_is_overwritten_unasked(
 ) -> None:
     store = write_pets(tmp_path / "pets")
     export_store(store, "llava", tmp_path / "out")
-    with pytest.raises(FileExistsError, match="exists already: choose another, or say overwrite"):
+    with pytest.raises(FileExistsError, match="exists already: choose another folder"):
         export_store(store, "llava", tmp_path / "out")
     before = Counter(path.name for path in (tmp_path / "out").rglob("*"))
 

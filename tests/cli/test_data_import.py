@@ -77,8 +77,23 @@ def test_a_failed_import_says_every_problem_and_leaves_nothing(tmp_path: Path, c
         "folder with --images, or leave such records out with --keep-going.",
         "  chats.json[1]: record 'r1': turns[1].value = None: expected text, or parts of a "
         "message. Correct it or leave it out.",
-        "The pictures that are done are kept in .store.importing; the same command goes on there.",
     ]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_pictures_of_a_failed_import_can_be_kept(tmp_path: Path, chats: Path) -> None:
+    records = json.loads(chats.read_text())
+    records[0]["image"] = "9.jpg"
+    records[1]["conversations"][1]["value"] = None
+    chats.write_text(json.dumps(records))
+    before = sorted(tmp_path.iterdir())
+    arguments = ("--out", tmp_path / "store", "--images", tmp_path / "photos", "--workers", 0)
+    done = run("import", "llava", chats, *arguments, "--keep-journal")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"The pictures that are done are kept in {tmp_path / '.store.importing'}; the same command "
+        "goes on there."
+    )
     assert sorted(tmp_path.iterdir()) == [tmp_path / ".store.importing", *before]
     done = run("import", "llava", chats, *arguments, "--keep-going")
     assert done.exit_code == 0

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from otter.build.sources.json_stream import (
-    _DamagedError,
-    _Scanner,
+    DamagedError,
+    JsonScanner,
     damaged,
     rows,
     short,
@@ -164,7 +164,7 @@ def entries(path: Path, key: str = "", *, inline: bool = False) -> Iterator[Entr
     where = str(path)
     try:
         with path.open("rb") as file:
-            for name, value in _members(_Scanner(file), where, key, inline):
+            for name, value in _members(JsonScanner(file), where, key, inline):
                 if isinstance(value, list) and len(value) == 1:
                     value = value[0]  # Visual Storytelling wraps each entry in a list of its own
                 if isinstance(value, dict):
@@ -173,7 +173,7 @@ def entries(path: Path, key: str = "", *, inline: bool = False) -> Iterator[Entr
                     yield _no_object(where, name, value)
     except DataError as error:
         yield from error.problems
-    except _DamagedError as damage:
+    except DamagedError as damage:
         yield damaged(path, damage)
     except OSError as error:
         yield unreadable(path, error)
@@ -213,7 +213,7 @@ def _no_object(where: str, name: str, value: Any) -> Problem:
     return Problem(where, "", short(value), "an object with named fields", step, name)
 
 
-def _members(scanner: _Scanner, where: str, key: str, inline: bool) -> Iterator[tuple[str, Any]]:
+def _members(scanner: JsonScanner, where: str, key: str, inline: bool) -> Iterator[tuple[str, Any]]:
     """Name and value of each entry."""
     if not key:
         yield from _all_members(scanner)
@@ -235,7 +235,7 @@ def _members(scanner: _Scanner, where: str, key: str, inline: bool) -> Iterator[
         raise DataError([Problem(where, "", found, f"entries in {key!r}", step)])
 
 
-def _all_members(scanner: _Scanner) -> Iterator[tuple[str, Any]]:
+def _all_members(scanner: JsonScanner) -> Iterator[tuple[str, Any]]:
     if scanner.peek() == "[":
         for count, value in enumerate(scanner.elements()):
             yield f"entry {count}", value

@@ -6,8 +6,10 @@ for the archives in it.
 
 import glob
 import itertools
+import lzma
 import re
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +115,9 @@ def members(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[Member | P
                     file = archive.extractfile(entry)
                     data = file.read() if file else b""
                 yield Member(path, f"{folder}{slash}{stem}", suffix, data)
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        reason = str(error) or type(error).__name__
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        # One line of it: the library lists every compression that it has tried.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         yield Problem(str(path), "", reason, _EXPECTED, _STEP)
 
 

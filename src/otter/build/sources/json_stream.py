@@ -10,6 +10,7 @@ stand in is refused.
 
 import codecs
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,16 +32,16 @@ def members(path: Path, *inside: str) -> Iterator[tuple[str, str, Any] | Problem
     """
     try:
         with path.open("rb") as file:
-            scanner = _Scanner(file)
+            scanner = JsonScanner(file)
             yield from _members(scanner, path, inside)
-    except _DamagedError as damage:
+    except DamagedError as damage:
         yield damaged(path, damage)
     except OSError as error:
         yield unreadable(path, error)
 
 
 def _members(
-    scanner: "_Scanner", path: Path, inside: tuple[str, ...]
+    scanner: "JsonScanner", path: Path, inside: tuple[str, ...]
 ) -> Iterator[tuple[str, str, Any] | Problem]:
     for key in scanner.names():
         if inside and key == inside[0]:
@@ -62,7 +63,7 @@ def rows(path: Path) -> Iterator[tuple[str, Any] | Problem]:
     """
     try:
         with path.open("rb") as file:
-            scanner = _Scanner(file)
+            scanner = JsonScanner(file)
             start = scanner.peek()
             if start == "[":
                 for index, value in enumerate(scanner.elements()):
@@ -71,7 +72,7 @@ def rows(path: Path) -> Iterator[tuple[str, Any] | Problem]:
             if start == "":
                 return
         yield from _lines(path)
-    except _DamagedError as damage:
+    except DamagedError as damage:
         yield damaged(path, damage)
     except OSError as error:
         yield unreadable(path, error)
@@ -95,8 +96,13 @@ def _lines(path: Path) -> Iterator[tuple[str, Any] | Problem]:
 
 def values_on_lines(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, Any] | Problem]:
     """The value of each line that is not blank, with its place; a Problem for one that has none."""
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_unpacked(lines), 1):
         where = f"{name}:{number}"
+        if isinstance(line, Exception):
+            step = "Get the file again; what stands before was read."
+            reason = (str(line).splitlines() or [type(line).__name__])[0]
+            yield Problem(where, "", reason, "a file that can be unpacked to its end", step)
+            return
         try:
             text = _decoded(line).strip().lstrip("\ufeff")
             if text:
@@ -104,6 +110,14 @@ def values_on_lines(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, An
         except (ValueError, RecursionError) as error:
             step = "Correct or remove the line."
             yield Problem(where, "", _reason(error), "JSON on one line", step)
+
+
+def _unpacked(lines: Iterable[bytes]) -> Iterator[bytes | Exception]:
+    """The lines of a file that may be compressed, and the error at which unpacking ends."""
+    try:
+        yield from lines
+    except zlib.error as error:
+        yield error
 
 
 def _second_line_is_json(path: Path) -> bool:
@@ -117,7 +131,7 @@ def _second_line_is_json(path: Path) -> bool:
 
 def _single(path: Path) -> Iterator[tuple[str, Any] | Problem]:
     with path.open("rb") as file:
-        scanner = _Scanner(file)
+        scanner = JsonScanner(file)
         yield str(path), scanner.value()
         scanner.finish()
 
@@ -126,11 +140,11 @@ def load(path: Path) -> Any:
     """A whole small JSON file, or a Problem."""
     try:
         with path.open("rb") as file:
-            scanner = _Scanner(file)
+            scanner = JsonScanner(file)
             value = scanner.value()
             scanner.finish()
             return value
-    except _DamagedError as damage:
+    except DamagedError as damage:
         return damaged(path, damage)
     except OSError as error:
         return unreadable(path, error)
@@ -147,14 +161,14 @@ def unreadable(path: Path, error: OSError) -> Problem:
     return Problem(str(path), "", error.strerror or str(error), "a file", "Check the path.")
 
 
-def damaged(path: Path, damage: "_DamagedError") -> Problem:
+def damaged(path: Path, damage: "DamagedError") -> Problem:
     """The problem that a JSON file breaks off, or is none."""
     value = f"{damage} at byte {damage.position:,}"
     step = "Get the file again; keep_going (--keep-going) keeps what stands before."
     return Problem(str(path), "", value, "JSON to the end", step)
 
 
-class _DamagedError(ValueError):
+class DamagedError(ValueError):
     """Here the file is no JSON."""
 
     def __init__(self, message: str, position: int) -> None:
@@ -182,7 +196,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-class _Scanner:
+class JsonScanner:
     """Reads JSON off a file, with as much of it in memory as the value at hand needs."""
 
     def __init__(self, file: Any) -> None:
@@ -279,11 +293,11 @@ class _Scanner:
         self._at = 0
         return True
 
-    def _damage(self, message: str, at: int | None = None) -> _DamagedError:
+    def _damage(self, message: str, at: int | None = None) -> DamagedError:
         at = self._at if at is None else at
         if message.startswith("Unterminated"):
             message, at = "it breaks off", len(self._text)
-        return _DamagedError(message, self._passed + _size(self._text[:at]))
+        return DamagedError(message, self._passed + _size(self._text[:at]))
 
 
 def _size(text: str) -> int:

@@ -19,90 +19,30 @@ another. A video is referred to and decoded whenever it is read, or, with ``--op
 ``fps=1``, decoded once into pictures.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from otter.build.sources import PictureItem
+from otter.build.sources.conversation_source import ConversationSource, Options
 from otter.build.sources.conversations import (
     Conversation,
-    Conversations,
-    ConversationSettings,
     read_turns,
 )
-from otter.build.sources.json_stream import rows, short
-from otter.build.sources.media_files import MediaFiles, Named, are_small, folders_of, name_media
-from otter.data.records import Problem, Record
+from otter.build.sources.json_stream import short
+from otter.build.sources.media_files import Named, name_media
+from otter.data.records import Problem
+
+__all__ = ["LlavaSource", "Options"]
 
 
-@dataclass(frozen=True)
-class Options:
-    """What can be set.
-
-    Args:
-        images: folders that the paths of pictures and videos start from.
-        media_root: one more of them.
-        split: of all records.
-        task: of all records, instead of the name of the file.
-        language: of all records.
-        frames: decode so many frames of each video, instead of referring to it.
-        fps: decode so many frames for each second of a video.
-        system: "drop" what the system says, or put it before the "first" question.
-        repeat_media: later questions of a conversation also have the media of the earlier ones.
-    """
-
-    images: tuple[Path, ...] = ()
-    media_root: Path | None = None
-    split: str = "train"
-    task: str = ""
-    language: str = "en"
-    frames: int | None = None
-    fps: float | None = None
-    system: str = "drop"
-    repeat_media: bool = False
-
-
-class LlavaSource:
+class LlavaSource(ConversationSource):
     """LLaVA files as a source."""
 
     name = "llava"
 
-    def __init__(self, paths: Sequence[Path], **options: Any) -> None:
-        self.options = Options(**options)
-        self.paths = [Path(path) for path in paths]
-        folders = folders_of(self.options.images, self.options.media_root, self.paths)
-        files = MediaFiles(folders, self.options.frames, self.options.fps)
-        self._conversations = Conversations(self._read, files, settings_of(self.options))
-
-    @property
-    def where(self) -> str:
-        """Where the last record came from."""
-        return self._conversations.where
-
-    def picture_count(self) -> int | None:
-        """How many pictures and videos are named, where that is quickly counted."""
-        return self._conversations.picture_count() if are_small(self.paths) else None
-
-    def pictures(self) -> Iterator[PictureItem | Problem]:
-        """Every picture and video that is named and is there."""
-        yield from self._conversations.pictures()
-
-    def records(self, frames: Mapping[str, tuple[str, ...]]) -> Iterator[Record | Problem]:
-        """A record for each question."""
-        yield from self._conversations.records(frames)
-
-    def _read(self) -> Iterator[Conversation | Problem]:
-        for path in self.paths:
-            for found in rows(path):
-                yield found if isinstance(found, Problem) else _conversation(path, *found)
-
-
-def settings_of(options: Any) -> ConversationSettings:
-    """The part of a format's options that says how conversations become records."""
-    return ConversationSettings(
-        options.task, options.split, options.language, options.system, options.repeat_media
-    )
+    def conversation(self, path: Path, where: str, value: Any) -> Conversation | Problem:
+        """One entry of a file."""
+        return _conversation(path, where, value)
 
 
 def _conversation(path: Path, where: str, value: Any) -> Conversation | Problem:

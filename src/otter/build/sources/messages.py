@@ -20,16 +20,16 @@ is not learned.
 Each question becomes a record, see :mod:`otter.build.sources.conversations`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from otter.build.sources import PictureItem
-from otter.build.sources.conversations import Conversation, Conversations, read_turns
-from otter.build.sources.json_stream import rows, short
-from otter.build.sources.llava import Options, id_of, media_of, settings_of
-from otter.build.sources.media_files import MediaFiles, Named, are_small, folders_of, name_media
-from otter.data.records import Problem, Record
+from otter.build.sources.conversation_source import ConversationSource, Options
+from otter.build.sources.conversations import Conversation, read_turns
+from otter.build.sources.json_stream import short
+from otter.build.sources.llava import id_of, media_of
+from otter.build.sources.media_files import Named, name_media
+from otter.data.records import Problem
 from otter.prompt import IMAGE
 
 __all__ = ["MessagesSource", "Options"]
@@ -39,39 +39,14 @@ _PICTURE = ("image_url", "input_image", "image")
 _VIDEO = ("video", "video_url", "input_video")
 
 
-class MessagesSource:
+class MessagesSource(ConversationSource):
     """Files of chat messages as a source."""
 
     name = "messages"
 
-    def __init__(self, paths: Sequence[Path], **options: Any) -> None:
-        self.options = Options(**options)
-        self.paths = [Path(path) for path in paths]
-        folders = folders_of(self.options.images, self.options.media_root, self.paths)
-        files = MediaFiles(folders, self.options.frames, self.options.fps)
-        self._conversations = Conversations(self._read, files, settings_of(self.options))
-
-    @property
-    def where(self) -> str:
-        """Where the last record came from."""
-        return self._conversations.where
-
-    def picture_count(self) -> int | None:
-        """How many pictures and videos are named, where that is quickly counted."""
-        return self._conversations.picture_count() if are_small(self.paths) else None
-
-    def pictures(self) -> Iterator[PictureItem | Problem]:
-        """Every picture and video that is named and is there."""
-        yield from self._conversations.pictures()
-
-    def records(self, frames: Mapping[str, tuple[str, ...]]) -> Iterator[Record | Problem]:
-        """A record for each question."""
-        yield from self._conversations.records(frames)
-
-    def _read(self) -> Iterator[Conversation | Problem]:
-        for path in self.paths:
-            for found in rows(path):
-                yield found if isinstance(found, Problem) else _conversation(path, *found)
+    def conversation(self, path: Path, where: str, value: Any) -> Conversation | Problem:
+        """One entry of a file."""
+        return _conversation(path, where, value)
 
 
 def _conversation(path: Path, where: str, value: Any) -> Conversation | Problem:

@@ -17,59 +17,32 @@ may be an object with ``path``, or with ``bytes`` as base64 text. Each question 
 see :mod:`otter.build.sources.conversations`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from otter.build.sources import PictureItem
+from otter.build.sources.conversation_source import ConversationSource, Options
 from otter.build.sources.conversations import (
     SYSTEM,
     Conversation,
-    Conversations,
     Turn,
     read_turns,
 )
-from otter.build.sources.json_stream import rows, short
-from otter.build.sources.llava import Options, id_of, media_of, plain_text, settings_of
-from otter.build.sources.media_files import MediaFiles, Named, are_small, folders_of
-from otter.data.records import Problem, Record
+from otter.build.sources.json_stream import short
+from otter.build.sources.llava import id_of, media_of, plain_text
+from otter.build.sources.media_files import Named
+from otter.data.records import Problem
 
 __all__ = ["Options", "ShareGptSource"]
 
 
-class ShareGptSource:
+class ShareGptSource(ConversationSource):
     """ShareGPT files as a source."""
 
     name = "sharegpt"
 
-    def __init__(self, paths: Sequence[Path], **options: Any) -> None:
-        self.options = Options(**options)
-        self.paths = [Path(path) for path in paths]
-        folders = folders_of(self.options.images, self.options.media_root, self.paths)
-        files = MediaFiles(folders, self.options.frames, self.options.fps)
-        self._conversations = Conversations(self._read, files, settings_of(self.options))
-
-    @property
-    def where(self) -> str:
-        """Where the last record came from."""
-        return self._conversations.where
-
-    def picture_count(self) -> int | None:
-        """How many pictures and videos are named, where that is quickly counted."""
-        return self._conversations.picture_count() if are_small(self.paths) else None
-
-    def pictures(self) -> Iterator[PictureItem | Problem]:
-        """Every picture and video that is named and is there."""
-        yield from self._conversations.pictures()
-
-    def records(self, frames: Mapping[str, tuple[str, ...]]) -> Iterator[Record | Problem]:
-        """A record for each question."""
-        yield from self._conversations.records(frames)
-
-    def _read(self) -> Iterator[Conversation | Problem]:
-        for path in self.paths:
-            for found in rows(path):
-                yield found if isinstance(found, Problem) else _conversation(path, *found)
+    def conversation(self, path: Path, where: str, value: Any) -> Conversation | Problem:
+        """One entry of a file."""
+        return _conversation(path, where, value)
 
 
 def _conversation(path: Path, where: str, value: Any) -> Conversation | Problem:

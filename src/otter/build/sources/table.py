@@ -18,18 +18,17 @@ line.
 """  # noqa: E501 - a command is easier to copy in one line
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from otter.build.sources import PictureItem
 from otter.build.sources.columns import ColumnSettings, choose_columns, conversation_of
-from otter.build.sources.conversations import Conversation, Conversations, ConversationSettings
+from otter.build.sources.conversation_source import ConversationSource
+from otter.build.sources.conversations import Conversation, ConversationSettings
 from otter.build.sources.json_stream import rows, short, unreadable
-from otter.build.sources.media_files import MediaFiles, are_small, folders_of
-from otter.data.records import Problem, Record
+from otter.data.records import Problem
 
 SEPARATORS = (",", ";", "\t")
 FIRST_ROWS = 100
@@ -69,35 +68,17 @@ class Options:
     fps: float | None = None
 
 
-class TableSource:
-    """Tables as a source."""
+class TableSource(ConversationSource):
+    """Tables as a source; each row is a conversation of one question."""
 
     name = "table"
+    options_class = Options
 
-    def __init__(self, paths: Sequence[Path], **options: Any) -> None:
-        self.options = options_ = Options(**options)
-        self.paths = [Path(path) for path in paths]
-        folders = folders_of(options_.images, options_.media_root, self.paths)
-        files = MediaFiles(folders, options_.frames, options_.fps)
-        settings = ConversationSettings("", options_.split, options_.language, number_repeats=False)
-        self._conversations = Conversations(self._read, files, settings)
-
-    @property
-    def where(self) -> str:
-        """Where the last record came from."""
-        return self._conversations.where
-
-    def picture_count(self) -> int | None:
-        """How many pictures and videos are named, where that is quickly counted."""
-        return self._conversations.picture_count() if are_small(self.paths) else None
-
-    def pictures(self) -> Iterator[PictureItem | Problem]:
-        """Every picture and video that is named and is there."""
-        yield from self._conversations.pictures()
-
-    def records(self, frames: Mapping[str, tuple[str, ...]]) -> Iterator[Record | Problem]:
-        """A record for each row."""
-        yield from self._conversations.records(frames)
+    def settings(self) -> ConversationSettings:
+        """A row has no conversation before it to repeat, and its task is set where it is read."""
+        return ConversationSettings(
+            "", self.options.split, self.options.language, number_repeats=False
+        )
 
     def _read(self) -> Iterator[Conversation | Problem]:
         for path in self.paths:

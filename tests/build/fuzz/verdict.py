@@ -11,12 +11,14 @@ is wrong. Nothing is held against an import when
 """
 
 import json
+import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tests.build.fuzz_datasets import Dataset
+from tests.build.fuzz.pieces import Dataset
 
 from otter.build.importing import BROKEN, PROBLEMS, ImportResult, import_source, journal_of
 from otter.build.sources import open_source
@@ -120,7 +122,20 @@ def _contents(store: Store) -> tuple[dict[str, Arrived], dict[str, tuple[str, ..
     return records, examples
 
 
-def faults(case: Case, sound: Outcome, folder: Path, *, workers: int = 0) -> list[str]:
+class Fault(NamedTuple):
+    """What the importer does wrong.
+
+    Args:
+        kind: "crash", "manners" (how an error is said, and what it leaves behind), "lost" (a record
+            that the damage does not touch) or "unnamed" (a problem that nobody is told of).
+        text: what exactly.
+    """
+
+    kind: str
+    text: str
+
+
+def faults(case: Case, sound: Outcome, folder: Path, *, workers: int = 0) -> list[Fault]:
     """What the importer does wrong with a case; empty where there is nothing.
 
     Args:
@@ -137,14 +152,17 @@ def faults(case: Case, sound: Outcome, folder: Path, *, workers: int = 0) -> lis
             outcome = run(case.dataset, folder, keep_going=keep_going, workers=workers)
         except Exception as error:
             place = _place(error)
-            return [f"{how}: {type(error).__name__}: {str(error)[:300]} at {place}"]
-        found = [f"{how}: {fault}" for fault in _manners(outcome, folder)]
+            text = f"{how}: {type(error).__name__}: {str(error)[:300]} at {place}"
+            return [Fault("crash", text)]
+        found = [Fault("manners", f"{how}: {text}") for text in _manners(outcome, folder)]
         if found:
             return found
         outcomes.append(outcome)
         _clear(folder)
     strict, lenient = outcomes
-    return [*_losses(case, sound, lenient), *_agreement(case, strict, lenient)]
+    lost = [Fault("lost", text) for text in _lost(case, sound, lenient)]
+    unnamed = [*_unnamed(case, sound, lenient), *_agreement(case, strict, lenient)]
+    return [*lost, *(Fault("unnamed", text) for text in unnamed)]
 
 
 def _place(error: Exception) -> str:
@@ -158,8 +176,6 @@ def _place(error: Exception) -> str:
 
 
 def _clear(folder: Path) -> None:
-    import shutil
-
     shutil.rmtree(folder / "store", ignore_errors=True)
     shutil.rmtree(journal_of(folder / "store"), ignore_errors=True)
 
@@ -190,8 +206,8 @@ def _manners(outcome: Outcome, folder: Path) -> list[str]:
     return found[:3]
 
 
-def _losses(case: Case, sound: Outcome, lenient: Outcome) -> list[str]:
-    """Good records that did not arrive, and missing ones that nobody was told of."""
+def _lost(case: Case, sound: Outcome, lenient: Outcome) -> list[str]:
+    """Good records that did not arrive, or not as they were."""
     found = []
     if lenient.error is not None and set(sound.records) - case.touched:
         return [f"keep_going failed for all: {str(lenient.error)[:300]}"]
@@ -202,10 +218,18 @@ def _losses(case: Case, sound: Outcome, lenient: Outcome) -> list[str]:
             found.append(f"good record {name} is lost; said: {lenient.said[:300]}")
         elif lenient.records[name] != record:
             found.append(f"good record {name} arrived as {str(lenient.records[name])[:200]}")
+        elif not set(sound.examples[name]) - case.touched <= set(lenient.examples[name]):
+            found.append(f"good record {name} lost examples: {lenient.examples[name]}")
+    return found[:3]
+
+
+def _unnamed(case: Case, sound: Outcome, lenient: Outcome) -> list[str]:
+    """Missing records and damage that nobody was told of."""
+    found = []
     lost = set(sound.records) - set(lenient.records)
     if case.dataset.repeats:  # a conversation with fewer turns has fewer records, by other names
-        arrived = {name.partition("_")[0] for name in lenient.records}
-        lost = {name for name in lost if name.partition("_")[0] not in arrived}
+        arrived = {_conversation(name) for name in lenient.records}
+        lost = {name for name in lost if _conversation(name) not in arrived}
     missing = len(sound.records) > len(lenient.records)
     if lost and missing and not case.is_silent:
         wanted = case.lost_names or tuple(case.changed)
@@ -218,7 +242,12 @@ def _losses(case: Case, sound: Outcome, lenient: Outcome) -> list[str]:
             found.append(f"missing {sorted(lost)}; none of {wanted} in: {lenient.said[:300]}")
     if case.names and not any(name in lenient.said for name in case.names):
         found.append(f"none of {case.names} is named; said: {lenient.said[:300]!r}")
-    return found[:3]
+    return found
+
+
+def _conversation(name: str) -> str:
+    """``c5`` of ``c5_0``."""
+    return re.sub(r"_\d$", "", name)
 
 
 def _agreement(case: Case, strict: Outcome, lenient: Outcome) -> list[str]:
