@@ -16,7 +16,7 @@ CASES = 6
 SEED = 0
 
 
-@pytest.mark.parametrize("dataset", datasets(videos=False), ids=lambda dataset: dataset.name)
+@pytest.mark.parametrize("dataset", datasets(slow=False), ids=lambda dataset: dataset.name)
 def test_damage_costs_only_what_it_touches_and_is_named(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "sound").mkdir()
     dataset.write(tmp_path / "sound")

@@ -287,8 +287,8 @@ def _vqav2() -> Dataset:
 
 
 @cache
-def datasets(*, videos: bool = True) -> tuple[Dataset, ...]:
-    """All of them; those with videos need PyAV."""
+def datasets(*, slow: bool = True) -> tuple[Dataset, ...]:
+    """All of them; or without those with videos, which need PyAV, and those of a slow library."""
     found = [
         _mimicit(),
         _mimicit_train(),
@@ -305,10 +305,9 @@ def datasets(*, videos: bool = True) -> tuple[Dataset, ...]:
         _mmc4(),
         _packed(_mmc4(), "docs.jsonl", "docs.jsonl.gz", gzip.compress),
         _packed(_mmc4(), "docs.jsonl", "docs.jsonl.zip", _zipped),
-        _hf_parquet(),
         _differences(),
         _vqav2(),
     ]
-    if videos:
-        found += [_llava_video({}), _llava_video({"frames": "4"})]
+    if slow:
+        found += [_hf_parquet(), _llava_video({}), _llava_video({"frames": "4"})]
     return tuple(found)

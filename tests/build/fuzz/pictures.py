@@ -70,7 +70,7 @@ def broken_pictures() -> dict[str, bytes]:
         "a PNG with a wrong checksum": png[:40] + bytes([png[40] ^ 1]) + png[41:],
         "a PNG of 60,000 squared": _png(60_000, 60_000, b"\0" * 100),
         "a PNG of 0 x 5": _png(0, 5, b""),
-        "a PNG that unpacks to 200 MB": _png(10_000, 10_000, bytes(2 * 10**8), depth=16),
+        "a PNG of 100 million pixels": _png(10_000, 10_000, bytes(10**7), depth=16),
         "a PNG of 2**31 - 1": _png(2**31 - 1, 2**31 - 1, b""),
         "a GIF without frames": b"GIF89a\x10\x00\x10\x00\x00\x00\x00;",
         "half a GIF": b"GIF89a\x10\x00\x10\x00\x80\x00\x00",
