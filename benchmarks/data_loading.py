@@ -45,6 +45,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "data-loading.json"
 
 BATCH = 8
+TIMES = "times better"
+FORKED, SPAWNED = "memory of a further worker, forked", "memory of a further worker, spawned"
 T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
 """Student's t for a 95 % interval, by the number of repeats."""
 
@@ -113,7 +115,16 @@ def _one_thread(_: int) -> None:
 def started(scratch: Path, way: str, **options: Any) -> dict[str, float]:
     """A measurement in a process of its own."""
     flags = [f"--{name}={value}" for name, value in options.items()]
-    command = [sys.executable, __file__, f"--scratch={scratch}", f"--way={way}", *flags]
+    # Torch warns where there are more workers than processors.
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        __file__,
+        f"--scratch={scratch}",
+        f"--way={way}",
+        *flags,
+    ]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(way, options, {key: round(value, 4) for key, value in found.items()}, flush=True)
@@ -150,20 +161,21 @@ def rates(scratch: Path, repeats: int, batches: int) -> dict[str, dict[str, list
 
 
 def memory(scratch: Path, repeats: int, batches: int) -> dict[str, dict[str, list[float]]]:
-    """By row and way: megabytes that a further worker takes, of three workers against one."""
+    """By row and way: megabytes that a further worker takes, of three workers against one.
+
+    All processes together are counted, so that what they share counts once. Pictures are not
+    decoded: the batches on their way would be the same for both ways, and hide what is asked for.
+    """
     rows: dict[str, dict[str, list[float]]] = {}
     for repeat in range(repeats):
-        for start, row in (
-            ("fork", "memory of a further worker, forked"),
-            ("spawn", "memory of a further worker, spawned"),
-        ):
+        for start, row in (("fork", FORKED), ("spawn", SPAWNED)):
             for way in (OLD, NEW, NOTHING) if repeat % 2 else (NOTHING, NEW, OLD):
                 one, three = (
                     started(
                         scratch,
                         way,
                         examples=OTHER,
-                        stage=TENSORS,
+                        stage=BYTES,
                         workers=workers,
                         # So that each worker has read as much in both.
                         batches=workers * batches,
@@ -186,7 +198,20 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return math.exp(middle), math.exp(middle - half), math.exp(middle + half)
 
 
-UNITS = {"episodes": "/s", "first": "s", "memory": "MB"}
+def memory_figures(rows: Mapping[str, Mapping[str, Sequence[float]]]) -> list[dict[str, Any]]:
+    """The part of the table about memory: whole workers, and without what an empty one takes."""
+    table = []
+    for row, ways in rows.items():
+        old, new, floor = (statistics.fmean(ways[way]) for way in (OLD, NEW, NOTHING))
+        # What cannot be told from nothing counts as a megabyte.
+        own = [max(value - floor, 1.0) for value in (old, new)]
+        for name, values in ((row, [old, new]), (f"{row}, its data alone", own)):
+            figures = ((OLD, values[0], "MB"), (NEW, values[1], "MB"))
+            table += [
+                {"row": name, "column": column, "value": float(f"{value:.4g}"), "unit": unit}
+                for column, value, unit in (*figures, (TIMES, values[0] / values[1], "×"))
+            ]
+    return table
 
 
 def figures(rows: Mapping[str, Mapping[str, Sequence[float]]]) -> list[dict[str, Any]]:
@@ -196,10 +221,8 @@ def figures(rows: Mapping[str, Mapping[str, Sequence[float]]]) -> list[dict[str,
         is_rate = row.startswith("episodes")
         pairs = zip(ways[OLD], ways[NEW], strict=True)
         ratios = [new / old if is_rate else old / new for old, new in pairs]
-        unit = UNITS[row.split()[0]]
-        columns = [(way, ways[way], unit) for way in (OLD, NEW)] + [("times better", ratios, "×")]
-        if NOTHING in ways:
-            columns.append(("without any data", ways[NOTHING], unit))
+        unit = "/s" if is_rate else "s"
+        columns = [(way, ways[way], unit) for way in (OLD, NEW)] + [(TIMES, ratios, "×")]
         for column, values, shown in columns:
             value, low, high = (float(f"{number:.4g}") for number in interval(values))
             table.append(
@@ -245,7 +268,7 @@ def main() -> None:
             make_files(scratch, options.images, options.instructions)
             print(f"imported in {make_stores(scratch):.1f} s", flush=True)
         rows = rates(scratch, options.repeats, options.batches)
-        rows |= memory(scratch, max(2, options.repeats // 2), options.batches // 4)
+        held = memory(scratch, (options.repeats + 1) // 2, 2 * options.batches)
     finally:
         if not options.keep:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -257,7 +280,7 @@ def main() -> None:
         "seconds": round(time.perf_counter() - begin, 1),
         "date": time.strftime("%Y-%m-%d"),
         "seeds": list(range(options.repeats)),
-        "figures": figures(rows),
+        "figures": [*figures(rows), *memory_figures(held)],
     }
     RESULT.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
